@@ -18,9 +18,10 @@ import torch
 from torch import Tensor
 
 from genbench.evaluation.selection import select
-from genbench.features.extractor import extract
+from genbench.features.extractor import Extractor, extract
 from genbench.features.random_conv import load_random_conv
 from genbench.metrics import METRICS, Evidence, NotMeasurable
+from genbench.metrics.reference import ReferenceStatistics
 from genbench.metrics.standard_errors import standard_error
 from genbench.regression import workload
 
@@ -59,9 +60,9 @@ def costs(shape: torch.Size, count: int) -> Costs:
     extractor = load_random_conv(shape, torch.device("cpu"), "fp32")
     extract(extractor, few[:64])
     per_image = measured(lambda: extract(extractor, few))[0] / len(few)
-    evidence = evidence_of(images, extractor.feature_count)
+    evidence = evidence_of(images, extractor)
     found: Costs = {"extraction": (per_image * count, 0.0), "of the data": measured(lambda: everything(evidence))}
-    evidence = evidence_of(images, extractor.feature_count, evidence)
+    evidence = evidence_of(images, extractor, evidence)
     for metric in select((), "image"):
         found[metric.name] = measured(lambda name=metric.name: with_errors(name, evidence))  # type: ignore[misc]
     for name in found.keys() - {"extraction", "of the data"}:
@@ -69,22 +70,25 @@ def costs(shape: torch.Size, count: int) -> Costs:
     return found
 
 
-def evidence_of(images: Tensor, features: int, before: Evidence | None = None) -> Evidence:
+def evidence_of(images: Tensor, extractor: Extractor, before: Evidence | None = None) -> Evidence:
     draw = torch.Generator().manual_seed(0)
-    samples, reference, held_out = (torch.randn(len(images), features, generator=draw) for _ in range(3))
+    samples, reference, held_out = (torch.randn(len(images), extractor.feature_count, generator=draw) for _ in range(3))
     logits = torch.randn(len(images), workload.CLASSES, generator=draw)
-    statistics = {} if before is None else {"statistics": before.statistics}
+    if before is not None:
+        reference, held_out, statistics = before.reference, before.held_out, before.statistics
+    else:
+        statistics = ReferenceStatistics(reference, held_out, logits, images, most_compared=extractor.most_compared)
     return Evidence(
         samples=samples,
-        reference=reference if before is None else before.reference,
-        held_out=held_out if before is None else before.held_out,
+        reference=reference,
+        held_out=held_out,
         **{f"{side}_logits": logits for side in ("sample", "reference", "held_out")},
         **{f"{side}_items": images for side in ("sample", "reference", "held_out")},
         originals=images,
         reconstructions=images,
         log_likelihoods=samples[:, 0],
         dimensions=images[0].numel(),
-        **statistics,
+        statistics=statistics,
     )
 
 

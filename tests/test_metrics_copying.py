@@ -13,7 +13,7 @@ from torch import Tensor
 
 from genbench.metrics import METRICS, Evidence, NotMeasurable
 from genbench.metrics.authenticity import authenticity, fewer_authentic_p
-from genbench.metrics.cells import _lloyd, _start, assign_cells, fit_cells
+from genbench.metrics.cells import _lloyd, _norms, _start, assign_cells, fit_cells
 from genbench.metrics.class_coverage import class_coverage, class_divergence
 from genbench.metrics.class_frechet import class_distances
 from genbench.metrics.class_histogram import class_histogram
@@ -240,19 +240,19 @@ def test_k_means_starts_at_points_far_from_each_other_by_their_squared_distance(
     """Of the points 0, 1 and 3, the start after 0 is 1 one time in ten and 3 nine times in ten, and never 0 again."""
     points = torch.tensor([[0.0], [1.0], [3.0]], dtype=torch.float64)
     draw = torch.Generator().manual_seed(1)
-    starts = [tuple(_start(points, 2, draw).flatten().tolist()) for _ in range(1500)]
+    starts = [tuple(_start(points, _norms(points), 2, draw).flatten().tolist()) for _ in range(1500)]
     firsts = [sum(start[0] == value for start in starts) for value in (0, 1, 3)]
     assert min(firsts) > 420
     assert all(first != second for first, second in starts)
     for first, second, chance in ((0, 3, 0.9), (1, 3, 0.8), (3, 0, 9 / 13)):
         share = sum(start == (first, second) for start in starts) / sum(start[0] == first for start in starts)
         assert share == pytest.approx(chance, abs=0.08)
-    assert all(set(_start(points, 3, draw).flatten().tolist()) == {0, 1, 3} for _ in range(20))
+    assert all(set(_start(points, _norms(points), 3, draw).flatten().tolist()) == {0, 1, 3} for _ in range(20))
 
 
 def test_a_start_of_k_means_takes_one_number_for_each_centroid() -> None:
     points = torch.randn(30, 2, generator=torch.Generator().manual_seed(3)).double()
-    found, draw = _start(points, 5, torch.Generator().manual_seed(7)), torch.Generator().manual_seed(7)
+    found, draw = _start(points, _norms(points), 5, torch.Generator().manual_seed(7)), torch.Generator().manual_seed(7)
     chosen = [points[int(torch.randint(30, (1,), generator=draw))].numpy()]
     for _ in range(4):
         nearest = np.min([((points.numpy() - start) ** 2).sum(axis=1) for start in chosen], axis=0).cumsum()
@@ -266,7 +266,9 @@ def test_cells_are_the_best_of_three_runs_and_each_centroid_is_its_cell_s_mean()
     for seed in (0, 5):
         draw = torch.Generator().manual_seed(seed)
         order = torch.randperm(150, generator=draw)
-        runs = [_lloyd(points[order].double(), _start(points[order].double(), 5, draw)) for _ in range(3)]
+        taken = points[order].double()
+        norms = _norms(taken)
+        runs = [_lloyd(taken, norms, _start(taken, norms, 5, draw)) for _ in range(3)]
         centroids = fit_cells(points, 5, seed=seed) if seed else fit_cells(points, 5)
         assert torch.equal(centroids, min(runs, key=lambda run: run[1])[0])
         assert len({cost for _, cost in runs}) == 3
@@ -280,14 +282,14 @@ def test_cells_are_the_best_of_three_runs_and_each_centroid_is_its_cell_s_mean()
 
 def test_a_cell_of_one_point_moves_to_it() -> None:
     points = torch.tensor([[0.0, 0.0], [10.0, 0.0]], dtype=torch.float64)
-    centroids, cost = _lloyd(points, torch.tensor([[1.0, 1.0], [8.0, 3.0]], dtype=torch.float64))
+    centroids, cost = _lloyd(points, _norms(points), torch.tensor([[1.0, 1.0], [8.0, 3.0]], dtype=torch.float64))
     assert (centroids.tolist(), cost) == (points.tolist(), 0.0)
 
 
 def test_a_cell_without_points_keeps_its_centroid() -> None:
     points = torch.tensor([[0.0, 0.0], [2.0, 0.0]], dtype=torch.float64)
     start = torch.tensor([[1.0, 1.0], [100.0, 50.0]], dtype=torch.float64)
-    centroids, cost = _lloyd(points, start)
+    centroids, cost = _lloyd(points, _norms(points), start)
     assert centroids.tolist() == [[1.0, 0.0], [100.0, 50.0]]
     assert cost == 2.0
 

@@ -296,7 +296,7 @@ def test_what_is_skipped_in_a_block_changes_no_count(name: str, filtered: bool) 
     manifold, ball = radii[1][:, 2], radii[1][:, 4]
     limits = {"sample_radii": radii[0][:, 2], "manifold_radii": manifold, "ball_radii": ball}
     found = cross_pairs(samples, reference, **limits, byte_budget=1, filtered=filtered)
-    torch.testing.assert_close(found.nearest_distances, across.amin(dim=1).sqrt(), rtol=1e-6, atol=0)
+    torch.testing.assert_close(found.nearest[0], across.amin(dim=1).sqrt(), rtol=1e-6, atol=0)
     inside = across < ball.square() * (1 - 1e-9)
     assert torch.equal(found.balls, inside.sum(dim=1))
     assert torch.equal(found.held, inside.sum(dim=0))

@@ -92,6 +92,7 @@ class Evaluator:
             self._reference_items,
             read_cached(self._statistics_path),
             reference.gaussian,
+            extractor.most_compared,
         )
 
     @property
@@ -222,7 +223,8 @@ class Evaluator:
             }
         else:
             recipe |= {"split": "held-out", self.dataset.kind.noun: len(self.dataset.held_out)}
-        counts = len(evidence.samples), len(evidence.reference)
+        recipe |= _compared(metric, evidence)
+        counts = recipe.get("samples_compared", len(evidence.samples)), len(evidence.reference)
         if metric.kernel_sums and sums_float32(metric.kernel_sums, *counts, evidence.samples.shape[1]):
             recipe["products"] = "float32"
         if READS_FEATURES & set(metric.needs):
@@ -230,3 +232,13 @@ class Evaluator:
         key = identity(recipe, 8)
         self.recipes[key] = recipe
         return key
+
+
+def _compared(metric: Metric, evidence: Evidence) -> dict[str, int]:
+    """Return how many items of each side a metric compares, where these are not all."""
+    sides = {
+        "samples": (evidence.samples, evidence.compared),
+        "reference": (evidence.reference, evidence.statistics.compared),
+    }
+    counts = {side: (len(of), len(compared)) for side, (of, compared) in sides.items() if side in metric.compares}
+    return {f"{side}_compared": compared for side, (every, compared) in counts.items() if compared < every}

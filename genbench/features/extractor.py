@@ -80,6 +80,8 @@ class Extractor:
             other weights.
         item_bytes: approximate memory that one item needs as it passes through the network.
         fields: recipe fields beyond name, weights, intake and precision.
+        most_compared: items a side that metrics over pairs of items compare at most, where extraction is so cheap that
+            comparing all would take more than a tenth of its time; None for no limit.
     """
 
     name: str
@@ -93,6 +95,7 @@ class Extractor:
     earned: Mapping[str, str] = field(default_factory=dict)
     item_bytes: int = 1 << 20
     fields: Mapping[str, RecipeValue] = field(default_factory=dict)
+    most_compared: int | None = None
 
     def recipe(self) -> dict[str, RecipeValue]:
         """Return every choice that affects the features: the extractor's part of a metric's recipe."""

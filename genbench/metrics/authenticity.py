@@ -91,9 +91,8 @@ def _log_choose(n: int, k: Tensor) -> Tensor:
 def measure(evidence: Evidence) -> dict[str, float]:
     """`authenticity` of the samples, and `authenticity_p` where there are held-out images."""
     statistics = evidence.statistics
-    pairs = evidence.cross_pairs
     radii = statistics.neighbour_distances[:, 0]
-    samples = authentic(pairs.nearest_distances, pairs.nearest_indices, radii)
+    samples = authentic(*evidence.nearest_training, radii)
     values = {"authenticity": float(samples.double().mean())}
     if evidence.held_out is not None and len(evidence.held_out):
         held_out = authentic(statistics.held_out_distances, statistics.held_out_nearest, radii)

@@ -108,5 +108,5 @@ def measure(evidence: Evidence) -> dict[str, float]:
     pairs = evidence.cross_pairs
     return {
         "clipped_density": clipped_density(pairs.clipped_balls, evidence.statistics.clipped_balls),
-        "clipped_coverage": clipped_coverage(pairs.held, len(evidence.samples)),
+        "clipped_coverage": clipped_coverage(pairs.held, len(evidence.compared)),
     }

@@ -112,8 +112,8 @@ def mann_whitney_z(first: Tensor, second: Tensor) -> float:
 def measure(evidence: Evidence) -> dict[str, float]:
     """`c_t` and `c_t_p` of the samples."""
     statistics = evidence.statistics
-    cells = assign_cells(evidence.samples, statistics.centroids)
-    samples, held_out = evidence.sides(evidence.cross_pairs.nearest_distances, statistics.held_out_distances)
+    cells = assign_cells(evidence.compared, statistics.centroids)
+    samples, held_out = evidence.sides(evidence.nearest_training[0], statistics.held_out_distances)
     sample_cells, held_out_cells = evidence.sides(cells, statistics.held_out_cells)
     statistic, p = in_cells(samples, sample_cells, held_out, held_out_cells)
     return {"c_t": statistic, "c_t_p": p}

@@ -13,9 +13,10 @@ from torch import Tensor
 from genbench.metrics.augmented import Augmented, augmented
 from genbench.metrics.constants import BALL_K, MANIFOLD_K
 from genbench.metrics.copied import copied_runs, novel
-from genbench.metrics.features import check_features, check_items
+from genbench.metrics.features import check_features, check_items, limited
 from genbench.metrics.gaussian import GaussianStatistics
 from genbench.metrics.kid_sums import KidSums, MomentSums, PairSums
+from genbench.metrics.neighbours import nearest_neighbours
 from genbench.metrics.not_measurable import NONE_GIVEN, NotMeasurable
 from genbench.metrics.oracle_cost import chain_log_probabilities, oracle_nats
 from genbench.metrics.pairs import CrossPairs, SelfPairs, cross_pairs, kid_rows, self_pairs, share_products
@@ -208,36 +209,54 @@ class Evidence:
         return copied_runs(self.sample_items, self.reference_items)
 
     @cached_property
+    def compared(self) -> Tensor:
+        """(m, d) the samples that metrics over pairs of items compare: all, or a random subset."""
+        return limited(self.samples, self.statistics.most_compared, self.seed)
+
+    @cached_property
     def sample_pairs(self) -> SelfPairs:
         """What neighbour-based metrics need of the samples among themselves."""
-        return self_pairs(self.samples, MANIFOLD_K, kernel=self._shares_products)
+        return self_pairs(self.compared, MANIFOLD_K, kernel=self._shares_products)
 
     @cached_property
     def cross_pairs(self) -> CrossPairs:
         """What they need of the samples with the reference."""
-        radii = self.statistics.neighbour_distances
+        radii = self.statistics.compared_distances
         return cross_pairs(
-            self.samples,
-            self.reference,
+            self.compared,
+            self.statistics.compared,
             sample_radii=self.sample_pairs.distances[:, MANIFOLD_K - 1],
             manifold_radii=radii[:, MANIFOLD_K - 1],
             ball_radii=radii[:, BALL_K - 1],
+            nearest=self.statistics.compares_all,
             kernel=self._shares_products,
         )
+
+    @cached_property
+    def nearest_training(self) -> tuple[Tensor, Tensor]:
+        """(m,) float64 distances of `compared` to their nearest training features, and (m,) int64 these."""
+        if self.statistics.compares_all:
+            found = self.cross_pairs.nearest
+            assert found is not None
+            return found
+        # A copy of any training item has to be found, also of one that is not among those compared.
+        distances, indices = nearest_neighbours(self.compared, self.reference)
+        return distances[:, 0], indices[:, 0]
 
     @cached_property
     def kid_sums(self) -> KidSums:
         """The sums of the KID kernel over the samples, and over them and the reference."""
         count = len(self.reference)
         if moments_pay(*self.reference.shape):
-            return MomentSums(self.samples, self.statistics.kernel_moments, count)
+            return MomentSums(self.compared, self.statistics.kernel_moments, count)
         if self._shares_products:
             within, across = self.sample_pairs.kid_rows, self.cross_pairs.kid_rows
             assert within is not None
             assert across is not None
             return PairSums(within, across, count)
-        return PairSums(kid_rows(self.samples, self.samples), kid_rows(self.samples, self.reference), count)
+        return PairSums(kid_rows(self.compared, self.compared), kid_rows(self.compared, self.reference), count)
 
     @property
     def _shares_products(self) -> bool:
-        return share_products(len(self.samples), len(self.reference), self.samples.shape[1])
+        """Not where the reference is limited: the kernel is summed over all of it."""
+        return self.statistics.compares_all and share_products(len(self.compared), *self.reference.shape)

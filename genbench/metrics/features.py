@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["affordable", "check_features", "check_images", "check_items", "chosen", "taken", "unit_length"]
+__all__ = ["affordable", "check_features", "check_images", "check_items", "chosen", "limited", "taken", "unit_length"]
 
 _ROWS = 4096  # features held in float64 at once
 
@@ -76,6 +76,11 @@ def chosen(count: int, wanted: int, seed: int = 0) -> Tensor:
     if count <= wanted:
         return torch.arange(count)
     return torch.randperm(count, generator=torch.Generator().manual_seed(seed))[:wanted].sort().values
+
+
+def limited(items: Tensor, most: int | None, seed: int = 0) -> Tensor:
+    """Return the items themselves, or the random `most` of more."""
+    return items if most is None or len(items) <= most else taken(items, chosen(len(items), most, seed))
 
 
 def unit_length(features: Tensor) -> Tensor:

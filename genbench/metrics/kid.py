@@ -103,7 +103,7 @@ def from_sums(within: Tensor, across: Tensor, among: Tensor, samples: int, refer
 def measure(evidence: Evidence) -> dict[str, float]:
     """`kid` over all pairs."""
     sums, among = evidence.kid_sums, evidence.statistics.kernel_sum
-    return {"kid": from_sums(sums.within, sums.across, among, len(evidence.samples), len(evidence.reference))}
+    return {"kid": from_sums(sums.within, sums.across, among, len(evidence.compared), len(evidence.reference))}
 
 
 def measure_subsets(evidence: Evidence) -> dict[str, float]:

@@ -65,6 +65,8 @@ class Metric:
         kinds: of items that it is valid for; None for all.
         kernel_sums: which of genbench's kernels it sums over all pairs. Where these are many, their products are
             float32, unless the kernel is cubic and third moments replace the pairs.
+        compares: sides of which it compares pairs of items, `samples` or `reference`: at most `most_compared` items of
+            each, where the extractor sets that limit.
         gaussian_suffices: whether the mean and covariance of the reference can replace its features.
     """
 
@@ -82,6 +84,7 @@ class Metric:
     default: bool = True
     kinds: tuple[str, ...] | None = None
     kernel_sums: Literal["cubic", "gaussian"] | None = None
+    compares: tuple[str, ...] = ()
     gaussian_suffices: bool = False
 
     def reported_names(self, earned: Mapping[str, str]) -> dict[str, str]:

@@ -102,6 +102,7 @@ OPTIONAL_METRICS = (
         paper="https://arxiv.org/abs/2507.01761",
         version=2,
         parameters={"k": BALL_K},
+        compares=("samples", "reference"),
         default=False,
     ),
     Metric(

@@ -38,8 +38,7 @@ class CrossPairs:
     """Results for the M samples with the N reference features.
 
     Args:
-        nearest_distances: (M,) float64 to the nearest reference feature.
-        nearest_indices: (M,) int64 index of that feature.
+        nearest: (M,) float64 distances to the nearest reference features and (M,) int64 these, if asked for.
         kid_rows: (M,) float64 sums of the KID kernel with the reference, if asked for.
         sample_inside: (M,) bool, in the reference's manifold.
         reference_inside: (N,) bool, in the samples' manifold.
@@ -48,8 +47,7 @@ class CrossPairs:
         clipped_balls: (M,) int64, how many of the clipped reference balls contain each sample.
     """
 
-    nearest_distances: Tensor
-    nearest_indices: Tensor
+    nearest: tuple[Tensor, Tensor] | None
     kid_rows: Tensor | None
     sample_inside: Tensor
     reference_inside: Tensor
@@ -112,6 +110,7 @@ def cross_pairs(
     sample_radii: Tensor,
     manifold_radii: Tensor,
     ball_radii: Tensor,
+    nearest: bool = True,
     kernel: bool = False,
     byte_budget: int = BYTE_BUDGET,
     filtered: bool | None = None,
@@ -124,20 +123,20 @@ def cross_pairs(
         sample_radii: (M,) of the samples' manifold, for recall.
         manifold_radii: (N,) of the reference's manifold, for precision.
         ball_radii: (N,) of the reference's balls, for density and coverage and, clipped, for clipped density.
-        kernel: whether to sum the KID kernel in the same sweep.
+        nearest: whether to search for each sample's nearest reference feature in the same sweep.
+        kernel: whether to sum the KID kernel in it too.
         byte_budget: memory limit for the blocks.
         filtered: as for `sweep`.
     """
     count = len(samples)
-    nearest = Nearest(count, 1, device=samples.device)
+    neighbours = [Nearest(count, 1, device=samples.device)] if nearest else []
     manifolds = Manifolds(sample_radii, manifold_radii)
     balls = Balls(count, ball_radii)
     clipped = ClippedBalls(count, ball_radii)
     sums = _sums(samples, kernel)
-    sweep(samples, reference, [nearest, manifolds, balls, clipped, *sums], byte_budget, filtered=filtered)
+    sweep(samples, reference, [*neighbours, manifolds, balls, clipped, *sums], byte_budget, filtered=filtered)
     return CrossPairs(
-        nearest_distances=nearest.distances[:, 0],
-        nearest_indices=nearest.indices[:, 0],
+        nearest=(neighbours[0].distances[:, 0], neighbours[0].indices[:, 0]) if neighbours else None,
         kid_rows=_rows(sums),
         sample_inside=manifolds.sample_inside,
         reference_inside=manifolds.reference_inside,

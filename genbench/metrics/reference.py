@@ -11,6 +11,7 @@ from genbench.metrics import pixels
 from genbench.metrics.cells import assign_cells, fit_cells
 from genbench.metrics.class_histogram import class_histogram
 from genbench.metrics.constants import BALL_K, COPYING_CELLS, MANIFOLD_K
+from genbench.metrics.features import limited
 from genbench.metrics.gaussian import GaussianStatistics
 from genbench.metrics.neighbours import nearest_neighbours, sweep
 from genbench.metrics.not_measurable import NotMeasurable
@@ -36,6 +37,7 @@ class ReferenceStatistics:
         images: (N, C, H, W) uint8 of the training split, or None.
         tensors: what `tensors` held before.
         gaussian: mean and covariance of the training features, where these are given instead of the features.
+        most_compared: how many of the features metrics over pairs of items compare at most; None for all.
 
     Example:
         >>> import torch
@@ -58,12 +60,14 @@ class ReferenceStatistics:
         images: Tensor | None = None,
         tensors: Mapping[str, Tensor] | None = None,
         gaussian: GaussianStatistics | None = None,
+        most_compared: int | None = None,
     ) -> None:
         self.features = features
         self.held_out = held_out
         self.logits = logits
         self.images = images
         self.tensors: dict[str, Tensor] = {name: tensor.to(features.device) for name, tensor in (tensors or {}).items()}
+        self.most_compared = most_compared
         self.gaussian_alone = gaussian is not None
         if gaussian is not None:
             self._store("gaussian", gaussian)
@@ -80,10 +84,29 @@ class ReferenceStatistics:
         """(N, 5) float64 distances of each training feature to its nearest others, ascending."""
         return self.kept("neighbour_distances", self._find_neighbours)
 
+    @cached_property
+    def compared(self) -> Tensor:
+        """(n, d) the training features that metrics over pairs of items compare: all, or a random subset."""
+        return limited(self.features, self.most_compared)
+
+    @property
+    def compares_all(self) -> bool:
+        """Whether these are all training features."""
+        return self.compared is self.features
+
+    @property
+    def compared_distances(self) -> Tensor:
+        """(n, 5) float64 distances of each of these to its nearest others among them, ascending."""
+        if self.compares_all:
+            return self.neighbour_distances
+        name = f"compared_distances/{self.most_compared}"
+        return self.kept(name, lambda: self_pairs(self.compared, max(MANIFOLD_K, BALL_K)).distances)
+
     @property
     def clipped_balls(self) -> Tensor:
-        """(N,) int64, how many clipped balls around other features contain each, surfaces included."""
-        return self.kept("clipped_balls", self._count_clipped_balls)
+        """(n,) int64, how many clipped balls around others of these contain each, surfaces included."""
+        name = "clipped_balls" if self.compares_all else f"clipped_balls/{self.most_compared}"
+        return self.kept(name, self._count_clipped_balls)
 
     @property
     def kernel_sum(self) -> Tensor:
@@ -168,8 +191,8 @@ class ReferenceStatistics:
 
     def _count_clipped_balls(self) -> Tensor:
         # Not from the nearest neighbours: the ball of an item that occurs often contains more than k others.
-        balls = ClippedBalls(len(self.features), self.neighbour_distances[:, BALL_K - 1])
-        sweep(self.features, self.features, [balls])
+        balls = ClippedBalls(len(self.compared), self.compared_distances[:, BALL_K - 1])
+        sweep(self.compared, self.compared, [balls])
         return balls.balls - 1  # each is in its own
 
     def _held_out(self, name: str) -> Tensor:

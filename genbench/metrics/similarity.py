@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from genbench.metrics.features import check_images
@@ -113,7 +112,14 @@ def _scale_terms(first: Tensor, second: Tensor, count: int) -> Tensor:
 
 
 def _halved(planes: Tensor) -> Tensor:
-    return F.avg_pool2d(planes.permute(2, 0, 1), 2).permute(1, 2, 0).contiguous()
+    """Return the means of 2x2 pixels of (H, W, P), a last odd row or column left out.
+
+    To the bit those of `avg_pool2d`, which takes three times as long on planes that are the last dimension.
+    """
+    height, width = (size // 2 * 2 for size in planes.shape[:2])
+    upper, lower = planes[:height:2, :width], planes[1:height:2, :width]
+    found = upper[:, ::2] + upper[:, 1::2]
+    return found.add_(lower[:, ::2]).add_(lower[:, 1::2]).div_(4)
 
 
 def _terms(first: Tensor, second: Tensor, weights: list[float], *, whole: bool) -> Tensor:

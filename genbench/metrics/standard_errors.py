@@ -98,8 +98,8 @@ def _of_score(evidence: Evidence) -> float | None:
 
 
 def _of_authenticity(evidence: Evidence) -> float:
-    pairs, radii = evidence.cross_pairs, evidence.statistics.neighbour_distances[:, 0]
-    return share_standard_error(authentic(pairs.nearest_distances, pairs.nearest_indices, radii))
+    radii = evidence.statistics.neighbour_distances[:, 0]
+    return share_standard_error(authentic(*evidence.nearest_training, radii))
 
 
 def _of_quality(evidence: Evidence) -> float:
@@ -163,9 +163,9 @@ def _of_validity(evidence: Evidence) -> float:
 # Value -> the function that computes its error, and the field of `Evidence` whose images it covers.
 _FOUND: dict[str, tuple[Callable[[Evidence], float | None], str]] = {
     "fd": (_of_frechet, "samples"),
-    "kid": (_of_kernel, "samples"),
+    "kid": (_of_kernel, "compared"),
     "classifier_score": (_of_score, "samples"),
-    "precision": (lambda evidence: share_standard_error(evidence.cross_pairs.sample_inside), "samples"),
+    "precision": (lambda evidence: share_standard_error(evidence.cross_pairs.sample_inside), "compared"),
     "mind": (lambda evidence: mean_standard_error(evidence.once(mind.of_samples).influences), "samples"),
     "mmd": (_of_unit_kernel, "samples"),
     "kad": (_of_median_kernel, "samples"),
@@ -173,9 +173,9 @@ _FOUND: dict[str, tuple[Callable[[Evidence], float | None], str]] = {
     "vendi_ratio": (_of_variety_ratio, "samples"),
     # Where the classifier is never wrong, the error is 0, as if the area were known.
     "c2st_auc": (lambda evidence: c2st.error_of_samples(evidence) or None, "samples"),
-    "clipped_density": (_of_clipped_density, "samples"),
-    "density": (lambda evidence: mean_standard_error(evidence.cross_pairs.balls / BALL_K), "samples"),
-    "authenticity": (_of_authenticity, "samples"),
+    "clipped_density": (_of_clipped_density, "compared"),
+    "density": (lambda evidence: mean_standard_error(evidence.cross_pairs.balls / BALL_K), "compared"),
+    "authenticity": (_of_authenticity, "compared"),
     "high_quality_fraction": (_of_quality, "samples"),
     "reconstruction_mse": (lambda evidence: mean_standard_error(evidence.restored.errors), "originals"),
     "psnr": (_of_psnr, "originals"),

@@ -96,6 +96,7 @@ _ALL = (
         summary="squared maximum mean discrepancy of features under a cubic kernel, unbiased, over all pairs",
         paper="https://arxiv.org/abs/1801.01401",
         parameters={"degree": 3, "offset": 1, "estimator": "u-statistic"},
+        compares=("samples",),
     ),
     Metric(
         name="kernel_distance_subsets",
@@ -117,6 +118,7 @@ _ALL = (
         summary="share of samples inside the data's manifold, and of data inside the samples'",
         paper="https://arxiv.org/abs/1904.06991",
         parameters={"k": MANIFOLD_K},
+        compares=("samples", "reference"),
     ),
     Metric(
         name="density_coverage",
@@ -127,6 +129,7 @@ _ALL = (
         summary="how many data neighbourhoods contain each sample, and how many contain any sample at all",
         paper="https://arxiv.org/abs/2002.09797",
         parameters={"k": BALL_K},
+        compares=("samples", "reference"),
     ),
     Metric(
         name="authenticity",
@@ -138,6 +141,7 @@ _ALL = (
         paper="https://arxiv.org/abs/2102.08921",
         version=2,
         parameters={"test": "fisher", "real": REAL_TEST},
+        compares=("samples",),
     ),
     Metric(
         name="data_copying",
@@ -149,6 +153,7 @@ _ALL = (
         paper="https://arxiv.org/abs/2004.05675",
         version=2,
         parameters={"cells": COPYING_CELLS, "least": COPYING_LEAST, "real": REAL_TEST},
+        compares=("samples",),
     ),
     Metric(
         name="frechet_gap",
