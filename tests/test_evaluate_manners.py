@@ -78,6 +78,16 @@ def test_the_title_says_that_fd_of_random_features_is_no_fid(tmp_path: Path) -> 
     assert first.startswith("fd ↓")
 
 
+def test_numbers_of_fewer_items_than_were_given_say_of_how_many(tmp_path: Path) -> None:
+    """Through the command: images of 8x8 on random features, of which at most 750 are compared."""
+    own, other = images(tmp_path / "a.npy", (760, 8, 8, 3)), images(tmp_path / "bc.npy", (755, 8, 8, 3))
+    arguments = [str(own), "--reference", str(other), "--extractor", "random-conv", "--metrics", "fd,kid,precision"]
+    said = CliRunner().invoke(evaluate, arguments, catch_exceptions=False).stderr
+    assert "\nof 750 samples: kid\nof 750 samples and 750 items of the data: precision, recall\n" in said
+    few = called(images(tmp_path / "d.npy"), "--reference", images(tmp_path / "ef.npy"), "--extractor", "random-conv")
+    assert "samples" not in few.stderr.replace("draws of as many samples", "")
+
+
 def test_images_that_a_classifier_cannot_take_are_refused_before_it_is_trained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

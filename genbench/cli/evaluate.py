@@ -92,7 +92,7 @@ def evaluate(items: Path, dataset: str | None, reference: Path | None, **flags: 
 
 
 def _print_table(scored: Scored) -> None:
-    from genbench.metrics.remarks import remark
+    from genbench.metrics.remarks import fewer, remark
     from genbench.report.formatting import flag, interval
     from genbench.report.quantities import FLAGS, arrow, declare, quantity
 
@@ -111,6 +111,8 @@ def _print_table(scored: Scored) -> None:
         click.echo(f"{names[name]:<{width}}  {shown:<24}{beside}  recipe {number.recipe}")
     if any(number.standard_error is not None for number in numbers.values()):
         click.echo("±: one standard error over draws of as many samples; the reference is fixed", err=True)
+    for line in fewer({name: scored.recipes[number.recipe] for name, number in numbers.items()}):
+        click.echo(line, err=True)
     for name, number in numbers.items():
         if said := remark(name, number.value):
             click.echo(f"{name} is {said}", err=True)
