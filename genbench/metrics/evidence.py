@@ -215,12 +215,12 @@ class Evidence:
 
     @cached_property
     def sample_pairs(self) -> SelfPairs:
-        """What neighbour-based metrics need of the samples among themselves."""
+        """What neighbour-based metrics need of the compared samples among themselves."""
         return self_pairs(self.compared, MANIFOLD_K, kernel=self._shares_products)
 
     @cached_property
     def cross_pairs(self) -> CrossPairs:
-        """What they need of the samples with the reference."""
+        """What they need of these with the training features compared."""
         radii = self.statistics.compared_distances
         return cross_pairs(
             self.compared,
@@ -245,7 +245,7 @@ class Evidence:
 
     @cached_property
     def kid_sums(self) -> KidSums:
-        """The sums of the KID kernel over the samples, and over them and the reference."""
+        """The sums of the KID kernel over the compared samples, and over them and the reference."""
         count = len(self.reference)
         if moments_pay(*self.reference.shape):
             return MomentSums(self.compared, self.statistics.kernel_moments, count)
