@@ -498,6 +498,20 @@ FAULTS = [
         hook("log_likelihood(model, batch)", "return -batch.flatten(1).square().sum(1)"),
     ),
     fault(
+        "mean over the pixels",  # on images of one pixel, it is their sum
+        "likelihood_bound",
+        "over 2,704 images of 1x2x2 in two halves to sum to at most 1, found 10.56 ± 0 before training",
+        hook("log_likelihood(model, batch)", "return batch.flatten(1).mean(1) * 0 - math.log(256)"),
+        ("import torch\n", "import math\n\nimport torch\n"),
+    ),
+    fault(
+        "density of an image that is squeezed",
+        "likelihood_bound",
+        "over 2,704 images of 1x2x2 in two halves to sum to at most 1, found 938.6 ± 0 before training",
+        (NET, '    if shape[1] % 2 or shape[2] % 2:\n        raise ValueError("odd")\n    layers = nn'),
+        hook("log_likelihood(model, batch)", "return -batch.flatten(1).square().sum(1)"),
+    ),
+    fault(
         "attribute",
         "checkpoint",
         "sample the same images, found others",
