@@ -17,6 +17,8 @@ from genbench.contract.fault import Caution, Fault
 CAPTURABLE = f"{BUILD[:-1]}, capturable=True)"
 NET = "    layers = nn"
 FIRST = 'model.networks["generator"][0]'
+SECOND = 'model.networks["generator"][2]'
+MODELS = Path(__file__).parent / "models"
 DEVICES = pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)])
 
 
@@ -174,7 +176,7 @@ FAULTS = [
     fault(
         "no losses",
         "losses",
-        "losses from at least one of 12 steps, found an empty dict at each",
+        "losses from at least one of 64 steps, found an empty dict at each",
         (LOSSES, "return {}"),
     ),
     fault(
@@ -194,6 +196,12 @@ FAULTS = [
         "movement",
         "generator.0.weight and 5 more unchanged",
         (STEP, f"    loss = loss * 0\n{STEP}"),
+    ),
+    fault(
+        "a layer that no loss reaches",
+        "movement",
+        "to move in 12 steps, found generator.2.weight and 1 more unchanged",
+        (STEP, f"{STEP}    {SECOND}.weight.grad = {SECOND}.bias.grad = None\n"),
     ),
     fault(
         "one_hot without num_classes",
@@ -638,6 +646,17 @@ CAUTIONS = {
             (STEP, f'    loss = loss + model.networks["generator"].far.sum() * 0\n{STEP}'),
         ],
     ),
+    **{
+        f"no gradient in a layer that has one, {how}": (
+            "movement",
+            "the gradient of generator.2.bias is exactly zero in 12 steps: the loss does not depend on it",
+            [(BUILD, f"{parametrized}{BUILD}"), (STEP, f"{STEP}    {SECOND}.bias.grad = None\n")],
+        )
+        for how, parametrized in (
+            ("plain", ""),
+            ("parametrized", "nn.utils.parametrizations.weight_norm(net[2])\n    "),
+        )
+    },
     "gradient of rounding errors": (
         "movement",
         "the gradient of generator.0.bias is only rounding errors in 12 steps: the loss does not depend on it",
@@ -740,6 +759,25 @@ def test_what_is_right_passes(
 ) -> None:
     contract = Contract(str(write_plugin(*edit)) + ":width=16", [(1, 8, 8)], device)
     assert [contract.result(CHECKS[check], contract.cases[0]) for check in checks] == [None] * len(checks)
+
+
+@pytest.mark.parametrize(("every", "fails"), [(64, ""), (65, "movement")])
+def test_gradients_of_many_steps_may_be_accumulated(every: int, fails: str) -> None:
+    contract = Contract(f"{MODELS / 'accumulates.py'}:width=16,every={every}", [(1, 8, 8)])
+    found = {name: contract.result(CHECKS[name], contract.cases[0]) for name in ("losses", "movement", "resume")}
+    assert [name for name, result in found.items() if result is not None] == [fails] * bool(fails)
+    assert not fails or "to move in 64 steps, found net.0.weight and 3 more unchanged" in str(found[fails])
+
+
+@pytest.mark.parametrize(("every", "fails"), [(64, False), (65, True)])
+def test_losses_may_be_returned_once_in_many_steps(write_edited: Callable[..., Path], every: int, fails: bool) -> None:
+    signature = "def train_step(model, batch)"
+    path = write_edited(
+        (signature, signature.replace("batch)", "batch, step)")),
+        (LOSSES, f"{LOSSES} if step % {every} == {every - 1} else {{}}"),
+    )
+    contract = Contract(str(path), [(1, 8, 8)])
+    assert isinstance(contract.result(CHECKS["losses"], contract.cases[0]), Fault) is fails
 
 
 def test_a_cache_that_is_full_after_some_hundred_steps_is_no_leak(write_plugin: Callable[..., Path]) -> None:
