@@ -708,6 +708,79 @@ CAUTIONS = {
             ("dict", "seen[len(seen)] = batch"),
         )
     },
+    **{
+        f"{what} that nothing saves": (
+            "resume",
+            said,
+            [
+                ("LATENT = 16", "LATENT = 16\n\n\nclass Kept:\n    count = 0"),
+                (BUILD, f"{build}\n    {BUILD}"),
+                (STEP, f'    net = model.networks["generator"]\n    {keep}\n{STEP}'),
+            ],
+        )
+        for what, build, keep, said in (
+            (
+                "a tensor",
+                "net.seen = torch.zeros(())",
+                "net.seen = net.seen + 1",
+                "generator.seen is 6 after",
+            ),
+            (
+                "a tensor in place",
+                "net.seen = torch.zeros(1)",
+                "net.seen += 1",
+                "generator.seen is 6 after",
+            ),
+            (
+                "a buffer",
+                'net.register_buffer("seen", torch.zeros(2), persistent=False)',
+                "net.seen += 1",
+                "generator.seen is another tensor after 6 steps if training is resumed after step 4",
+            ),
+            (
+                "an entry",
+                'net.seen = {"n": 0}',
+                'net.seen["n"] += 1',
+                "generator.seen['n'] is 6 after",
+            ),
+            (
+                "an object",
+                "net.kept = Kept()",
+                "net.kept.count += 1",
+                "generator.kept.count is 6 after",
+            ),
+            (
+                "a generator",
+                "net.own = torch.Generator()",
+                "torch.rand((), generator=net.own)",
+                "generator.own is another tensor after 6 steps if",
+            ),
+            ("Python's generator", "net.own = __import__('random').Random(0)", "net.own.random()", "generator.own is "),
+            (
+                "an optimizer",
+                "net.own = torch.optim.SGD([torch.zeros(1)], 1.0)",
+                'net.own.param_groups[0]["lr"] /= 2',
+                "generator.own.param_groups[0]['lr'] is 0.015625 after 6 steps, and 0.25 if",
+            ),
+            (
+                "a module in a list",
+                "net.copies = [nn.Linear(1, 1, device=device)]",
+                "net.copies[0].weight.data.add_(1)",
+                "generator.copies[0].weight is ",
+            ),
+            (
+                "a parameter's attribute",
+                "net[0].weight.seen = 0",
+                "net[0].weight.seen += 1",
+                "generator.0.weight.seen is 6",
+            ),
+        )
+    },
+    "an attribute of an optimizer that nothing saves": (
+        "resume",
+        "generator.seen is 6 after 6 steps, and 2 if training is resumed after step 4",
+        [(STEP, f'{STEP}    own = model.optimizers["generator"]\n    own.seen = getattr(own, "seen", 0) + 1\n')],
+    ),
     "average of weights": (
         "waiting",
         "a library waits for the device at faulty.py:N: average.update_parameters(net) (within swa_utils.py:",
