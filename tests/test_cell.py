@@ -22,6 +22,7 @@ from genbench import Model, cell, datasets, features, seeding
 from genbench.cell.artifacts import save_artifacts
 from genbench.cell.events import Emit, Events
 from genbench.config import CONTROLS, Budget, Cell, ModelSpec, Settings
+from genbench.contract import CHECKS, Contract
 from genbench.datasets.dataset import Dataset, Split
 from genbench.errors import PluginError
 from genbench.evaluation import controls, trained
@@ -144,6 +145,23 @@ def test_training_before_sampling_is_refused_in_one_line(run: Run) -> None:
         "model 'trains_before_sampling' (file): before_sampling changed net.down.weight, which is trained; train "
         "only in train_step, where time and FLOPs are counted, and keep in buffers what is fitted for sampling"
     )
+
+
+def test_a_trained_parameter_that_is_replaced_before_sampling_is_found(
+    run: Run, write_plugin: Callable[..., Path]
+) -> None:
+    layer = 'model.networks["generator"][4]'
+    replacing = (
+        'group = model.optimizers["generator"].param_groups[0]',
+        f'group["params"] = [each for each in group["params"] if each is not {layer}.bias]',
+        f"{layer}.bias = nn.Parameter(next(iter(batches))[0].flatten(1).mean(0), requires_grad=False)",
+    )
+    path = write_plugin(*hook("before_sampling(model, batches)", *replacing))
+    with pytest.raises(PluginError, match=r"before_sampling changed generator\.4\.bias, which is trained"):
+        run(path, "2steps")
+    contract = Contract(str(path), [(1, 8, 8)])
+    found = contract.result(CHECKS["before_sampling"], contract.cases[0])
+    assert "expected before_sampling not to change trained parameters, found another generator.4.bias" in str(found)
 
 
 def test_an_optimizer_that_steps_before_sampling_fails_the_cell_whatever_it_trains(

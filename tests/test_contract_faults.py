@@ -17,6 +17,8 @@ from genbench.contract.fault import Caution, Fault
 CAPTURABLE = f"{BUILD[:-1]}, capturable=True)"
 NET = "    layers = nn"
 FIRST = 'model.networks["generator"][0]'
+SECOND = 'model.networks["generator"][2]'
+MODELS = Path(__file__).parent / "models"
 DEVICES = pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)])
 
 
@@ -174,7 +176,7 @@ FAULTS = [
     fault(
         "no losses",
         "losses",
-        "losses from at least one of 12 steps, found an empty dict at each",
+        "losses from at least one of 64 steps, found an empty dict at each",
         (LOSSES, "return {}"),
     ),
     fault(
@@ -194,6 +196,12 @@ FAULTS = [
         "movement",
         "generator.0.weight and 5 more unchanged",
         (STEP, f"    loss = loss * 0\n{STEP}"),
+    ),
+    fault(
+        "a layer that no loss reaches",
+        "movement",
+        "to move in 12 steps, found generator.2.weight and 1 more unchanged",
+        (STEP, f"{STEP}    {SECOND}.weight.grad = {SECOND}.bias.grad = None\n"),
     ),
     fault(
         "one_hot without num_classes",
@@ -498,6 +506,20 @@ FAULTS = [
         hook("log_likelihood(model, batch)", "return -batch.flatten(1).square().sum(1)"),
     ),
     fault(
+        "mean over the pixels",  # on images of one pixel, it is their sum
+        "likelihood_bound",
+        "over 2,704 images of 1x2x2 in two halves to sum to at most 1, found 10.56 ± 0 before training",
+        hook("log_likelihood(model, batch)", "return batch.flatten(1).mean(1) * 0 - math.log(256)"),
+        ("import torch\n", "import math\n\nimport torch\n"),
+    ),
+    fault(
+        "density of an image that is squeezed",
+        "likelihood_bound",
+        "over 2,704 images of 1x2x2 in two halves to sum to at most 1, found 938.6 ± 0 before training",
+        (NET, '    if shape[1] % 2 or shape[2] % 2:\n        raise ValueError("odd")\n    layers = nn'),
+        hook("log_likelihood(model, batch)", "return -batch.flatten(1).square().sum(1)"),
+    ),
+    fault(
         "attribute",
         "checkpoint",
         "sample the same images, found others",
@@ -624,6 +646,17 @@ CAUTIONS = {
             (STEP, f'    loss = loss + model.networks["generator"].far.sum() * 0\n{STEP}'),
         ],
     ),
+    **{
+        f"no gradient in a layer that has one, {how}": (
+            "movement",
+            "the gradient of generator.2.bias is exactly zero in 12 steps: the loss does not depend on it",
+            [(BUILD, f"{parametrized}{BUILD}"), (STEP, f"{STEP}    {SECOND}.bias.grad = None\n")],
+        )
+        for how, parametrized in (
+            ("plain", ""),
+            ("parametrized", "nn.utils.parametrizations.weight_norm(net[2])\n    "),
+        )
+    },
     "gradient of rounding errors": (
         "movement",
         "the gradient of generator.0.bias is only rounding errors in 12 steps: the loss does not depend on it",
@@ -675,6 +708,79 @@ CAUTIONS = {
             ("dict", "seen[len(seen)] = batch"),
         )
     },
+    **{
+        f"{what} that nothing saves": (
+            "resume",
+            said,
+            [
+                ("LATENT = 16", "LATENT = 16\n\n\nclass Kept:\n    count = 0"),
+                (BUILD, f"{build}\n    {BUILD}"),
+                (STEP, f'    net = model.networks["generator"]\n    {keep}\n{STEP}'),
+            ],
+        )
+        for what, build, keep, said in (
+            (
+                "a tensor",
+                "net.seen = torch.zeros(())",
+                "net.seen = net.seen + 1",
+                "generator.seen is 6 after",
+            ),
+            (
+                "a tensor in place",
+                "net.seen = torch.zeros(1)",
+                "net.seen += 1",
+                "generator.seen is 6 after",
+            ),
+            (
+                "a buffer",
+                'net.register_buffer("seen", torch.zeros(2), persistent=False)',
+                "net.seen += 1",
+                "generator.seen is another tensor after 6 steps if training is resumed after step 4",
+            ),
+            (
+                "an entry",
+                'net.seen = {"n": 0}',
+                'net.seen["n"] += 1',
+                "generator.seen['n'] is 6 after",
+            ),
+            (
+                "an object",
+                "net.kept = Kept()",
+                "net.kept.count += 1",
+                "generator.kept.count is 6 after",
+            ),
+            (
+                "a generator",
+                "net.own = torch.Generator()",
+                "torch.rand((), generator=net.own)",
+                "generator.own is another tensor after 6 steps if",
+            ),
+            ("Python's generator", "net.own = __import__('random').Random(0)", "net.own.random()", "generator.own is "),
+            (
+                "an optimizer",
+                "net.own = torch.optim.SGD([torch.zeros(1)], 1.0)",
+                'net.own.param_groups[0]["lr"] /= 2',
+                "generator.own.param_groups[0]['lr'] is 0.015625 after 6 steps, and 0.25 if",
+            ),
+            (
+                "a module in a list",
+                "net.copies = [nn.Linear(1, 1, device=device)]",
+                "net.copies[0].weight.data.add_(1)",
+                "generator.copies[0].weight is ",
+            ),
+            (
+                "a parameter's attribute",
+                "net[0].weight.seen = 0",
+                "net[0].weight.seen += 1",
+                "generator.0.weight.seen is 6",
+            ),
+        )
+    },
+    "an attribute of an optimizer that nothing saves": (
+        "resume",
+        "generator.seen is 6 after 6 steps, and 2 if training is resumed after step 4",
+        [(STEP, f'{STEP}    own = model.optimizers["generator"]\n    own.seen = getattr(own, "seen", 0) + 1\n')],
+    ),
     "average of weights": (
         "waiting",
         "a library waits for the device at faulty.py:N: average.update_parameters(net) (within swa_utils.py:",
@@ -726,6 +832,25 @@ def test_what_is_right_passes(
 ) -> None:
     contract = Contract(str(write_plugin(*edit)) + ":width=16", [(1, 8, 8)], device)
     assert [contract.result(CHECKS[check], contract.cases[0]) for check in checks] == [None] * len(checks)
+
+
+@pytest.mark.parametrize(("every", "fails"), [(64, ""), (65, "movement")])
+def test_gradients_of_many_steps_may_be_accumulated(every: int, fails: str) -> None:
+    contract = Contract(f"{MODELS / 'accumulates.py'}:width=16,every={every}", [(1, 8, 8)])
+    found = {name: contract.result(CHECKS[name], contract.cases[0]) for name in ("losses", "movement", "resume")}
+    assert [name for name, result in found.items() if result is not None] == [fails] * bool(fails)
+    assert not fails or "to move in 64 steps, found net.0.weight and 3 more unchanged" in str(found[fails])
+
+
+@pytest.mark.parametrize(("every", "fails"), [(64, False), (65, True)])
+def test_losses_may_be_returned_once_in_many_steps(write_edited: Callable[..., Path], every: int, fails: bool) -> None:
+    signature = "def train_step(model, batch)"
+    path = write_edited(
+        (signature, signature.replace("batch)", "batch, step)")),
+        (LOSSES, f"{LOSSES} if step % {every} == {every - 1} else {{}}"),
+    )
+    contract = Contract(str(path), [(1, 8, 8)])
+    assert isinstance(contract.result(CHECKS["losses"], contract.cases[0]), Fault) is fails
 
 
 def test_a_cache_that_is_full_after_some_hundred_steps_is_no_leak(write_plugin: Callable[..., Path]) -> None:

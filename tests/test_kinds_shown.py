@@ -77,6 +77,27 @@ def test_a_small_world_has_a_name_and_a_number_of_draws(kind: str, worlds: list[
     assert {one.kind.name for one in wholes} == {kind}
 
 
+@pytest.mark.parametrize(
+    ("kind", "counts"),
+    [
+        ("image", {(1, 2, 2): 2704, (1, 4, 4): 256, (1, 8, 8): 256, (3, 8, 8): 256}),
+        ("audio", {(1, 2): 65_536, (1, 8): 256, (1, 64): 256}),
+        ("text", {}),
+    ],
+)
+def test_items_in_two_halves_differ_and_have_the_outer_levels(kind: str, counts: dict[tuple[int, ...], int]) -> None:
+    parts = list(kind_named(kind).parts())
+    assert {tuple(part.items.shape[1:]): len(part.items) for part in parts} == counts
+    for part in parts:
+        limits = torch.iinfo(part.items.dtype)
+        assert part.items.dtype == part.kind.dtype
+        assert [int(end) for end in part.items.aminmax()] == [limits.min, limits.max]
+        halves = part.items.flatten(2).view(len(part.items), -1, 2, part.items[0, 0].numel() // 2)
+        assert torch.equal(halves, halves[:, :1, :, :1].expand_as(halves))
+        assert len(halves[:, 0, :, 0].unique(dim=0)) == len(halves)
+        assert part.name.startswith(f"{len(halves):,} {part.kind.noun} of ")
+
+
 @pytest.mark.parametrize(("shape", "name"), [((3, 8, 8), "image"), ((12,), "text"), ((1, 4000), "audio")])
 def test_a_kind_is_known_by_its_dimensions_and_has_its_noun(shape: tuple[int, ...], name: str) -> None:
     kind = kind_of_shape(shape)

@@ -31,7 +31,8 @@ def difference(before: dict[str, Any], after: dict[str, Any]) -> str | None:
 def equal(first: Any, second: Any) -> bool:
     """Return whether two values are equal: bit for bit, or approximately where the device sums in any order."""
     if not isinstance(first, Tensor) or not isinstance(second, Tensor):
-        return type(first) is type(second) and bool(first == second)
+        alike = type(first) is type(second)
+        return alike and (bool(first == second) or bool(first != first and second != second))  # NaN
     if first.shape != second.shape or first.dtype != second.dtype:
         return False
     if not first.is_floating_point():

@@ -40,8 +40,10 @@ def untouched(plugin: Plugin, model: Model, hooks: str) -> Iterator[None]:
     """
     before = {name: int(checksum(value)) for name, value in trained_parameters(model).items()}
     yield
-    after = trained_parameters(model)
-    changed = next((name for name in after if before.get(name) != int(checksum(after[name]))), None)
+    # By name, since a parameter that was trained may have been frozen, taken from its optimizer or replaced meanwhile.
+    after = {name: int(checksum(value)) for name, value in model.networks.named_parameters()}
+    watched = [*before, *trained_parameters(model)]
+    changed = next((name for name in watched if name not in before or before[name] != after.get(name)), None)
     if changed is not None:
         raise PluginError(
             f"{plugin}: {hooks} changed {changed}, which is trained; train only in train_step, where time and FLOPs "

@@ -25,6 +25,7 @@ _LEVELS = 2**16
 _LEAST, _GREATEST = -(2**15), 2**15 - 1
 _HALF_RANGE = 32767.5
 _RATE = 16_000
+_IN_HALVES = ((2, 257), (8, 4369), (64, 4369))  # samples, and every so many levels: 256 or 16, with both ends
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,12 @@ class Audio(Kind):
     def wholes(self) -> Iterator[Whole]:
         every = torch.arange(_LEAST, _GREATEST + 1).to(torch.int16)
         yield Whole(self, every.view(-1, 1, 1), "the 65,536 clips of one sample", 4)
+
+    def parts(self) -> Iterator[Whole]:
+        for samples, every in _IN_HALVES:
+            levels = torch.arange(_LEAST, _GREATEST + 1, every).to(torch.int16)
+            items = torch.cartesian_prod(levels, levels).repeat_interleave(samples // 2, 1)[:, None]
+            yield Whole(self, items, f"{len(items):,} clips of {samples} samples in two halves", 4)
 
     def show(self, path: Path, items: Tensor) -> None:
         spectrograms.save_grid(path, self.deliver(items), self.sample_rate)

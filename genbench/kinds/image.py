@@ -19,6 +19,8 @@ _HALF_RANGE = torch.tensor(127.5, dtype=torch.float32, device="cpu")
 _POINT = torch.Size((2, 1, 1))  # an image that represents a point in the plane
 _IN_A_GRID = 64
 _POINTS = 100_000
+_SPARSE = 17  # every so many levels, 16 in all, 0 and 255 among them
+_IN_HALVES = (((1, 2, 2), 5), ((1, 4, 4), _SPARSE), ((1, 8, 8), _SPARSE), ((3, 8, 8), _SPARSE))
 
 
 class _Image(Kind):
@@ -59,6 +61,15 @@ class _Image(Kind):
         pairs = torch.cartesian_prod(levels, levels)
         for shape in ((1, 1, 2), (1, 2, 1), (2, 1, 1)):
             yield Whole(self, pairs.view(-1, *shape), "the 65,536 images of two values", 4)
+
+    def parts(self) -> Iterator[Whole]:
+        # A model that squeezes blocks of 2x2 pixels into channels, once or several times, takes no smaller images.
+        for (channels, height, width), every in _IN_HALVES:
+            levels = torch.arange(0, self.levels, every, dtype=torch.uint8)
+            top, bottom = torch.cartesian_prod(levels, levels).view(-1, 2, 1, 1, 1).unbind(1)
+            halves = [half.expand(-1, channels, height // 2, width) for half in (top, bottom)]
+            items = torch.cat(halves, 2)
+            yield Whole(self, items, f"{len(items):,} images of {channels}x{height}x{width} in two halves", 4)
 
     def show(self, path: Path, items: Tensor) -> None:
         pictures.save_grid(path, items)

@@ -32,7 +32,7 @@ class Misfit(ValueError):  # noqa: N818  # says what was found, and the caller t
 
 @dataclass(frozen=True)
 class Whole:
-    """All items of one tiny shape, so that their probabilities can be summed.
+    """All items of one tiny shape, or some of a larger one, so that their probabilities can be summed.
 
     Args:
         kind: of the items.
@@ -119,6 +119,14 @@ class Kind(ABC):
     @abstractmethod
     def wholes(self) -> Iterator[Whole]:
         """Yield complete sets of tiny items of this kind, those that most models accept first."""
+
+    def parts(self) -> Iterator[Whole]:
+        """Yield some of the items of larger shapes, small ones first, with the lowest and the highest level among them.
+
+        Their probabilities may sum to less than 1, never to more. Items of several entries are needed where those of
+        one cannot show a fault, such as a mean over the entries in place of their sum.
+        """
+        return iter(())
 
     @abstractmethod
     def show(self, path: Path, items: Tensor) -> None:

@@ -1,8 +1,9 @@
-"""Whether `log_likelihood` is a bound, on item spaces so small that all probabilities can be summed."""
+"""Whether `log_likelihood` is a bound: the probabilities of all items of a tiny shape, or of some, sum to at most 1."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
@@ -24,24 +25,32 @@ DEVIATIONS = 5.0
 def bound(subject: Subject) -> None:
     """exp(log_likelihood) over all items of a tiny shape, such as images of one pixel, sums to at most 1.
 
-    Checked before and after training. The model is trained only on items of the lowest and the highest level, on which
-    a model that learns codes gains most by omitting their cost.
+    Over some items of a larger shape as well, because items of one entry cannot show a mean in place of a sum. Checked
+    before and after training. The model is trained only on items of the lowest and the highest level, on which a model
+    that learns codes gains most by omitting their cost.
     """
     if not subject.plugin.implements("log_likelihood"):
         raise Unmet("the plugin has no log_likelihood")
-    refusals: list[Exception] = []
-    names: list[str] = []
-    for whole in subject.kind.wholes():
+    refusals: list[_NotTaken] = []
+    taken = [_bound_of_first(subject, wholes, refusals) for wholes in (subject.kind.wholes(), subject.kind.parts())]
+    if not any(taken):
+        names = dict.fromkeys(str(refusal) for refusal in refusals)
+        raise Unmet(f"needs {' or '.join(names)}, which the model does not take") from refusals[0]
+
+
+def _bound_of_first(subject: Subject, wholes: Iterable[Whole], refusals: list[_NotTaken]) -> bool:
+    """Check the sum over the first items that the model takes; return whether there were any."""
+    for whole in wholes:
         try:
             case = Case(whole.kind.name, tuple(whole.items.shape[1:]), None)
-            return _bound(Subject(subject.plugin, subject.given, case, subject.device, whole.kind), whole)
-        except _NotTaken as error:
-            refusals.append(error)
-            names.append(whole.name)
-    raise Unmet(f"needs {' or '.join(dict.fromkeys(names))}, which the model does not take") from refusals[0]
+            _bound(Subject(subject.plugin, subject.given, case, subject.device, whole.kind), whole)
+            return True
+        except _NotTaken as refusal:
+            refusals.append(refusal)
+    return False
 
 
-class _NotTaken(Exception):  # noqa: N818  # a reason to try another space
+class _NotTaken(Exception):  # noqa: N818  # a reason to try another space, named by the text
     pass
 
 
@@ -51,7 +60,7 @@ def _bound(small: Subject, whole: Whole) -> None:
         small.begin(model)
         total = _total(small, model, whole)
     except (Fault, Unmet) as error:
-        raise _NotTaken from error
+        raise _NotTaken(whole.name) from error
     _check(*total, whole, "before training")
     seeding.seed_global(0, "contract", "bound")
     least, greatest = whole.items.aminmax()
@@ -61,7 +70,7 @@ def _bound(small: Subject, whole: Whole) -> None:
         try:
             small.step(model, whole.kind.deliver(whole.items[rows]).to(small.device), None, step)
         except Fault as error:
-            raise _NotTaken from error
+            raise _NotTaken(whole.name) from error
     _check(*_total(small, model, whole), whole, f"after {STEPS} steps on the lowest and the highest level")
 
 

@@ -59,7 +59,9 @@ def _trains_nothing(subject: Subject) -> None:
     for step in range(2):
         before = {name: value.detach().clone() for name, value in trained_parameters(model).items()}
         subject.prepare(model)
-        changed = [name for name, value in trained_parameters(model).items() if not state.equal(before[name], value)]
+        after = dict(model.networks.named_parameters())
+        watched = {**before, **trained_parameters(model)}
+        changed = [name for name in watched if not state.equal(before.get(name), after.get(name))]
         if changed:
             raise Fault(
                 "before_sampling not to change trained parameters",

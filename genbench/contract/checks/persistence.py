@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from genbench import seeding
 from genbench.contract import state
 from genbench.contract.case import BATCH, STEPS, Subject
 from genbench.contract.fault import Caution, Fault
+from genbench.contract.unsaved import unsaved
 from genbench.errors import PluginError, quoted
 from genbench.plugin import loading
 from genbench.plugin.model import Model
@@ -29,8 +29,6 @@ __all__ = ["resume", "round_trip"]
 # them that a plugin which acts every few steps acts in between.
 CUTS = (STEPS, STEPS + 1, STEPS + 2)
 LAST = 3 * STEPS
-
-_OF_ANY_MODULE = frozenset(vars(nn.Module()))  # attributes: `training`, and torch's own
 
 
 def round_trip(subject: Subject) -> None:
@@ -60,6 +58,7 @@ def resume(subject: Subject) -> None:
     unbroken, step = subject.trained, STEPS
     _forget_compiled()
     seeding.restore_random_state(subject.first_steps.random_state)
+    before = unsaved(unbroken)
     with _folder() as folder:
         for cut in CUTS:
             subject.train(unbroken, step, cut - step)
@@ -68,27 +67,21 @@ def resume(subject: Subject) -> None:
         expected = subject.train(unbroken, step, LAST - step)
         for cut in CUTS:
             resumed = _resume_after(subject, cut, folder / f"{cut}.pt", expected[-1])
-    ours, theirs = _attributes(unbroken), _attributes(resumed)
+    ours, theirs = unsaved(unbroken), unsaved(resumed)
     for name, value in ours.items():
-        if theirs.get(name) != value:
+        # What training leaves alone was set while building, or by another hook, which the resumed model has not called.
+        if not state.equal(before.get(name), value) and not state.equal(value, theirs.get(name)):
             raise Caution(
-                f"{name} is {quoted(value)} after {LAST} steps, and {quoted(theirs.get(name))} if training is resumed "
-                f"after step {CUTS[-1]}: checkpoints do not hold it; if a step ever depends on it, keep it in a buffer"
+                f"{name} {_apart(value, theirs.get(name))} if training is resumed after step {CUTS[-1]}: checkpoints "
+                "do not hold it; if a step ever depends on it, keep it in a buffer"
             )
 
 
-def _attributes(model: Model) -> dict[str, Any]:
-    """Return plain attributes of modules by path, and the lengths of collections: state that may act only later."""
-    found: dict[str, Any] = {}
-    for path, module in model.networks.named_modules():
-        for name, value in vars(module).items():
-            if name in _OF_ANY_MODULE:
-                continue
-            if isinstance(value, list | dict | set | deque):
-                found[f"the length of {path}.{name}"] = len(value)
-            elif isinstance(value, bool | int | float | str):
-                found[f"{path}.{name}"] = value
-    return found
+def _apart(ours: Any, theirs: Any) -> str:
+    if isinstance(ours, Tensor) and ours.numel() != 1:
+        return f"is another tensor after {LAST} steps"
+    shown = [f"{each.item():.4g}" if isinstance(each, Tensor) else quoted(each) for each in (ours, theirs)]
+    return f"is {shown[0]} after {LAST} steps, and {shown[1]}"
 
 
 def _resume_after(subject: Subject, cut: int, path: Path, expected: dict[str, Tensor]) -> Model:

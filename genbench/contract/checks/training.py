@@ -17,6 +17,7 @@ from genbench.plugin.returned import LONGEST_NAME, MOST_LOSSES, Unusable, loss_n
 __all__ = ["losses", "movement"]
 
 PATIENCE = 12  # steps in which every parameter must have moved: a generator may be stepped only every fifth time
+LONGEST = 64  # steps in which every optimizer must have stepped: it may wait until gradients of many are accumulated
 ROUNDING = 1e-5  # of the largest gradient; in float32, what cancels leaves at most 1e-6 of it
 
 
@@ -29,9 +30,10 @@ def losses(subject: Subject) -> None:
         _check_losses(found, step)
     if not subject.built.model.optimizers:  # it was fitted before training, or by its first steps
         return
-    if not any(returned) and not any(subject.train(subject.build(), 0, PATIENCE)):
+    model = subject.build()
+    if not any(returned) and not any(subject.train(model, step, 1)[0] for step in range(LONGEST)):
         raise Fault(
-            f"losses from at least one of {PATIENCE} steps", "an empty dict at each", 'return {"loss": loss.detach()}'
+            f"losses from at least one of {LONGEST} steps", "an empty dict at each", 'return {"loss": loss.detach()}'
         )
 
 
@@ -73,11 +75,11 @@ def movement(subject: Subject) -> None:
     trainable = {name: value for name, value in model.networks.named_parameters() if value.requires_grad}
     if not trainable:
         raise Unmet("nothing is trained by gradient steps")
-    with _without_effect(model, trainable) as idle:
+    with _watched(model, trainable) as (stepped, idle):
         still, step = trainable, STEPS
         while True:
             still = {name: value for name, value in still.items() if torch.equal(value, initial[f"networks.{name}"])}
-            if not still or step >= PATIENCE:
+            if not still or step >= (PATIENCE if stepped >= still.keys() else LONGEST):
                 break
             subject.train(model, step)
             step += STEPS
@@ -85,7 +87,7 @@ def movement(subject: Subject) -> None:
     if unmoved:
         more = f" and {len(unmoved) - 1} more" if len(unmoved) > 1 else ""
         raise Fault(
-            f"every trainable parameter to move in {PATIENCE} steps",
+            f"every trainable parameter to move in {step} steps",
             f"{unmoved[0]}{more} unchanged",
             "check that the loss depends on it and its optimizer steps; freeze the rest with .requires_grad_(False)",
         )
@@ -93,32 +95,33 @@ def movement(subject: Subject) -> None:
         rounding = any(idle[name] for name in still)
         raise Caution(
             f"the gradient of {', '.join(still)} is {'only rounding errors' if rounding else 'exactly zero'} in "
-            f"{PATIENCE} steps: the loss does not depend on it, so it costs memory and time without learning anything "
+            f"{step} steps: the loss does not depend on it, so it costs memory and time without learning anything "
             "(bias=False omits a bias)"
         )
 
 
 @contextlib.contextmanager
-def _without_effect(model: Model, parameters: Mapping[str, Tensor]) -> Iterator[dict[str, float]]:
-    """Watch optimizers: the dict collects the parameters that they stepped without effect, each with its largest
-    gradient: always zero, or a rounding error beside the largest of its optimizer.
+def _watched(model: Model, parameters: Mapping[str, Tensor]) -> Iterator[tuple[set[str], dict[str, float]]]:
+    """Watch optimizers: the set collects the parameters of those that step, and the dict the ones stepped without
+    effect, each with its largest gradient: always zero, or a rounding error beside the largest of its optimizer.
 
     A critic's last bias cancels in every difference of the critic's values, a bias before a BatchNorm in its mean.
     Gradients are seen at the step, because another loss may leave some that are cleared before it: a generator's
     leaves its critic's.
     """
+    stepped: set[str] = set()
     idle: dict[str, float] = {}
     names = {id(parameter): name for name, parameter in parameters.items()}
     own: dict[str, float] = {}
     most: dict[int, float] = {}
 
     def note(optimizer: torch.optim.Optimizer, *_: object) -> None:
-        seen = {}
-        for parameter in (each for group in optimizer.param_groups for each in group["params"]):
-            if (name := names.get(id(parameter))) is not None and parameter.grad is not None:
-                seen[name] = _largest(parameter.grad)
-                own[name] = max(own.get(name, 0.0), seen[name])
+        held = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        seen = _gradients({names[id(each)]: each for each in held if id(each) in names})
+        for name, size in seen.items():
+            own[name] = max(own.get(name, 0.0), size)
         most[id(optimizer)] = max([most.get(id(optimizer), 0.0), *seen.values()])
+        stepped.update(names[id(each)] for each in held if id(each) in names)
         for name in seen:
             idle.pop(name, None)
             if own[name] <= ROUNDING * most[id(optimizer)]:
@@ -127,7 +130,23 @@ def _without_effect(model: Model, parameters: Mapping[str, Tensor]) -> Iterator[
     with contextlib.ExitStack() as handles:
         for optimizer in model.optimizers.values():
             handles.callback(optimizer.register_step_pre_hook(note).remove)
-        yield idle
+        yield stepped, idle
+
+
+def _gradients(parameters: Mapping[str, Tensor]) -> dict[str, float]:
+    """Return the largest gradient of each parameter that has one, or whose layer has one: then it is zero.
+
+    The score of an energy is its gradient, in which the last bias is not even part of the graph. A whole layer without
+    gradients may be a network that was forgotten.
+    """
+    seen = {name: _largest(each.grad) for name, each in parameters.items() if each.grad is not None}
+    layers = {_layer(name) for name in seen}
+    return {name: 0.0 for name in parameters if _layer(name) in layers} | seen
+
+
+def _layer(name: str) -> str:
+    """Return the path of a parameter's layer, which may parametrize its weight."""
+    return name.partition(".parametrizations.")[0] if ".parametrizations." in name else name.rpartition(".")[0]
 
 
 def _largest(gradient: Tensor) -> float:
