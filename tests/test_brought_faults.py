@@ -268,6 +268,8 @@ def test_a_metric_measures_as_its_function_does_and_says_whose_it_is(place: Plac
         ('name="gap"', 'name="other"', "called 'other', expected the name of its entry point, 'gap'"),
         ('"mean_gap", "lower"', '"fd", "lower"', "called 'fd', which is a number of genbench's own"),
         ('"mean_gap", "lower"', '"Mean gap", "lower"', "called 'Mean gap'; use small letters"),
+        ('"mean_gap", "lower"', '"seed", "lower"', "called 'seed', which is a column of results.csv"),
+        ('"mean_gap", "lower"', '"fd_ratio", "lower"', "called 'fd_ratio', which is a column"),
         ('"mean_gap", "lower"', '"mean_gap", "down"', "the direction 'down', expected 'lower', 'higher' or None"),
         ('("samples", "reference")', '("sample",)', "needs sample; name fields of genbench.Evidence"),
         ("least_count=2", "least_count=0", "gave least_count 0 and version 1, expected whole numbers from 1"),

@@ -203,6 +203,16 @@ def test_transparent_pixels_are_white(root):
     assert image[:, :, 0].T.tolist() == [[200, 0, 0], [200, 0, 0], [204, 204, 204], [255, 255, 255]]
 
 
+@pytest.mark.parametrize(("opacity", "said"), [(128, "some are transparent: laid on white"), (255, None)])
+def test_what_became_of_transparency_is_said_also_from_the_cache(root, opacity, said):
+    """A folder is laid on white whatever the profile, so a number under one is not its tool's."""
+    fill(root)
+    rgba = np.concatenate([colour(3), np.full((6, 6, 1), opacity, np.uint8)], axis=2)
+    save(root / "see-through.png", rgba)
+    for _ in range(2):
+        assert load(f"folder:{root}").remark == (said and f"{root}: {said}")
+
+
 def test_the_transparent_colour_of_a_palette_is_white(root):
     image = Image.new("P", (3, 4), 1)
     image.putpalette([200, 0, 0, 0, 0, 0])

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from genbench import api, cli, datasets
 from genbench.cell import preflight
 from genbench.cli.evaluate import evaluate
+from genbench.cli.metrics import check
 from genbench.cli.models import models
 from genbench.cli.regress import regress
 from genbench.cli.run import run
@@ -283,6 +284,7 @@ def test_options_of_run_that_would_have_no_effect(flags: tuple[str, ...], messag
 def test_options_of_other_commands_that_would_have_no_effect() -> None:
     assert "--pairs has no effect with --update-counters" in refusal_of(regress, "--update-counters", "--pairs", "9")
     assert "its options have no effect here; write vae" in refusal_of(models, "vae:beta=4")
+    assert "--purpose has no effect on numbers of genbench's own" in refusal_of(check, "kid", "--purpose", "copying")
 
 
 # Without a cache, and when interrupted

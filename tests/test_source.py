@@ -138,6 +138,45 @@ def test_an_edited_data_file_makes_another_cell(tmp_path: Path, model: str, edit
     assert changed_by(path, tmp_path / edited)
 
 
+@pytest.mark.parametrize(
+    ("model", "edited"),
+    [
+        ('load_file(HERE / f"weights-{size}.safetensors")', "weights-1.safetensors"),
+        ('load_file(f"{HERE}/weights-{size}.safetensors")', "weights-1.safetensors"),
+        ('load_file(str(HERE) + "/weights-1.safetensors")', "weights-1.safetensors"),
+        ('load_file(HERE / (name + ".safetensors"))', "weights-1.safetensors"),
+        ('load_file(os.path.join(HERE, "deep", name + ".pt"))', "deep/a.pt"),
+        ('load_file(HERE / "deep" / f"{name}.pt")', "deep/a.pt"),
+        ('load_file("weights-%02d.safetensors" % size)', "weights-1.safetensors"),
+        ('load_file("weights-{}.safetensors".format(size))', "weights-1.safetensors"),
+        ('load_file(Path(__file__).with_suffix(".safetensors"))', "model.safetensors"),
+        ('sum([1 + load_file(f"weights-{size}.safetensors")])', "weights-1.safetensors"),
+        ('import_module("hel" + "per")', "helper.py"),
+        ('import_module(f"helper_{name}")', "helper_b.py"),
+        ('import_module(f"nets.{name}")', "nets/b.py"),
+    ],
+)
+def test_a_file_whose_name_is_computed_makes_another_cell(tmp_path: Path, model: str, edited: str) -> None:
+    """A library that opens files itself, as safetensors does in Rust, is not heard by the witness."""
+    path = tmp_path / "model.py"
+    said = """print(f"{name} is {loss:.3f} of {total}.")"""
+    path.write_text(f"from importlib import import_module\n{model}\n{said}")
+    for folder in ("deep", "nets"):
+        (tmp_path / folder).mkdir()
+    names = ("deep/a.pt", "nets/__init__.py", "nets/b.py", "helper.py", "helper_b.py", "unnamed.txt", "of", "other.pt")
+    for name in (*names, "weights-1.safetensors", "model.safetensors"):
+        (tmp_path / name).write_text("")
+    assert changed_by(path, tmp_path / edited)
+    assert not any(changed_by(path, tmp_path / name) for name in ("unnamed.txt", "of", "other.pt"))
+
+
+def test_a_long_sum_of_texts_is_read(tmp_path: Path) -> None:
+    """As generated code has it."""
+    path = tmp_path / "model.py"
+    path.write_text("text = " + " + ".join(["'a'"] * 5000))
+    assert coverage(path).files.keys() == {"model.py"}
+
+
 def test_a_file_that_an_option_names_makes_another_cell(write: Write, tmp_path: Path) -> None:
     found, weights = find(write(model="")), tmp_path / "w.pt"
     weights.write_text("1")

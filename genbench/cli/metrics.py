@@ -82,6 +82,10 @@ def check(names: tuple[str, ...], seeds: int, purpose: Purpose | None, out: Path
     from genbench.sanity.candidates import choose
 
     chosen = choose(names)
+    from genbench.sanity.purposes import PURPOSES, readings
+
+    if purpose is not None and all(name in PURPOSES for metric in chosen for name in readings(metric)):
+        raise InputError("--purpose has no effect on numbers of genbench's own, whose purpose is known; leave it out")
     from genbench.sanity.suite import run_checks
     from genbench.sanity.tables import as_csv, as_markdown, as_text
 

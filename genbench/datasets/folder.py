@@ -33,7 +33,7 @@ def load(request: Request) -> Dataset:
     images is held out, chosen by a hash of their names so that adding images does not change the choice for others;
     `held_out=N` after the path instead holds out the first N by that hash, and `held_out=PATH` all of another folder.
     Sub-folders are classes if every image is in one and there are at least two. Hidden files are skipped and links to
-    folders are followed; the `remark` of the dataset lists what was skipped.
+    folders are followed; the `remark` of the dataset lists what was skipped, and says if any image is transparent.
     Training images are stored sorted by name or, if there are more than `REFERENCE_LIMIT`, by a hash of their names.
     Images are grey if all of them are, else RGB; rotated upright according to their EXIF orientation; composited on
     white if transparent; and must all have the same size unless `image_size` resizes them.
@@ -108,18 +108,21 @@ def _require_one_size(request: Request, listing: Listing, headers: list[Header])
             )
 
 
-def _decode(request: Request, listing: Listing, target: npt.NDArray[np.uint8]) -> None:
+def _decode(request: Request, listing: Listing, target: npt.NDArray[np.uint8]) -> str | None:
+    """Fill in the pixels; return what became of transparency if there is any, as a remark."""
     paths = [listing.root / name for name in listing.names]
     channels, height, width = target.shape[1:]
-    written, done = torch.from_numpy(target), 0
+    written, done, transparent = torch.from_numpy(target), 0, False
     for chunk in decoded(paths, Decoding((channels, height, width), request.image_size is not None, ON_WHITE)):
         for index, fault in chunk.faults:
             raise _corrupt(request, paths[index], fault)
         target[done : done + chunk.count] = chunk.pixels
         release(written)
         done += chunk.count
+        transparent |= chunk.transparent
         if request.progress is not None:
             request.progress(done, len(paths))
+    return "some are transparent: laid on white" if transparent else None
 
 
 def _corrupt(request: Request, path: Path, reason: str) -> Exception:

@@ -21,6 +21,7 @@ from genbench.plugin.families import METRIC
 from genbench.plugin.guarding import guarded, load_guarded
 from genbench.plugin.loading import Plugin
 from genbench.plugin.visible import visible
+from genbench.records.table_names import is_column
 
 __all__ = ["PLUGIN", "definition", "load", "number_of"]
 
@@ -84,13 +85,8 @@ def _fault(name: str, metric: object) -> str:
         return f"gave the function {metric.function!r}, expected one that can be called"
     if not metric.values or not all(isinstance(value, Value) for value in metric.values):
         return "gave no values; name each number and its direction, as in Value('gap', 'lower')"
-    for value in metric.values:
-        if not _NAME.fullmatch(str(value.name)) or value.earned:
-            return f"gave a value called {value.name!r}; use small letters, digits and underscores, and no earned names"
-        if value.direction not in ("lower", "higher", None):
-            return f"gave {value.name} the direction {value.direction!r}, expected 'lower', 'higher' or None"
-        if value.name in DIRECTIONS:
-            return f"gave a value called {value.name!r}, which is a number of genbench's own; choose another name"
+    if wrong := next(filter(None, map(_value_fault, metric.values)), ""):
+        return wrong
     if len({value.name for value in metric.values}) < len(metric.values):
         return "gave two values of one name"
     if unknown := sorted(set(metric.needs) - _NEEDS) or ([] if metric.needs else ["nothing"]):
@@ -103,6 +99,18 @@ def _fault(name: str, metric: object) -> str:
         if not isinstance(text, str) or not text.strip() or visible(text) != text:
             return f"gave {what} {text!r:.80}, expected one line of text"
     return _parameters_fault(metric.parameters)
+
+
+def _value_fault(value: Value) -> str:
+    if not _NAME.fullmatch(str(value.name)) or value.earned:
+        return f"gave a value called {value.name!r}; use small letters, digits and underscores, and no earned names"
+    if value.direction not in ("lower", "higher", None):
+        return f"gave {value.name} the direction {value.direction!r}, expected 'lower', 'higher' or None"
+    if value.name in DIRECTIONS:
+        return f"gave a value called {value.name!r}, which is a number of genbench's own; choose another name"
+    if is_column(value.name):
+        return f"gave a value called {value.name!r}, which is a column of results.csv; choose another name"
+    return ""
 
 
 def _parameters_fault(parameters: Mapping[str, Any]) -> str:

@@ -14,6 +14,7 @@ import pytest
 from genbench.config import Settings
 from genbench.metrics import METRICS
 from genbench.records.schemas import SCHEMA, upgraded
+from genbench.records.table_names import is_column
 from genbench.report.frame import csv, curve_frame, first_look, frame
 from genbench.report.order import in_order
 
@@ -176,6 +177,17 @@ def test_no_setting_and_no_cost_shares_its_name_with_a_number() -> None:
     assert {"precision", "fd", "fid"} <= numbers
     assert not numbers & others
     assert len(numbers) == 3 * len(NUMBERS)
+
+
+@pytest.mark.parametrize("schema", range(1, SCHEMA + 1))
+def test_a_plugins_number_can_take_no_columns_name(schema: int) -> None:
+    """Every column of a record without numbers is refused as a number's name, and so is what stands beside one."""
+    record = stored(schema)
+    others = set(frame([{**record, "numbers": {}}])) | {field.name for field in fields(Settings)}
+    others |= {*record["cell"], *record["cost"], *curve_frame([record])}
+    assert [name for name in others if not is_column(name)] == []
+    assert all(is_column(name) for name in ("fd_ratio", "mine_recipe", "mine_standard_error"))
+    assert [name for name in ("mine", "gap", "mean_gap", "my_ratio") if is_column(name)] == []
 
 
 @pytest.mark.parametrize("schema", range(1, SCHEMA + 1))
