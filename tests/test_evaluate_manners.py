@@ -144,7 +144,11 @@ def test_where_nothing_that_was_asked_for_applies_it_is_refused_before_extractio
         ("modes_covered", "mode_counts: needs known modes, which the reference does not have"),
         ("c_t", "data_copying: needs held-out images, which the reference does not have"),
         ("cas", "classification_accuracy: needs held-out images, which the reference does not have"),
-        ("class_fd", "class_frechet: needs reference labels, which the reference does not have"),
+        (
+            "class_fd",
+            "class_frechet: needs reference labels, which --reference does not read; -d npz:PATH reads those of an "
+            ".npz",
+        ),
         ("classifier_score", "classifier_score: needs logits, which random-conv does not give"),
     ):
         said = refusal_of(evaluate, own, "--reference", other, "--metrics", metrics)
