@@ -81,6 +81,21 @@ def test_the_title_says_that_fd_of_random_features_is_no_fid(tmp_path: Path) -> 
     assert first.startswith("fd ↓")
 
 
+def test_what_will_be_computed_is_said_first_and_how_long_each_took_last(tmp_path: Path) -> None:
+    own = images(tmp_path / "a.npy")
+    lines = called(own, "--reference", own, "--timing").stderr.splitlines()
+    assert lines[0] == "measuring 20 images by random-conv: frechet_distance, pixel_statistics"
+    assert lines[-3] == "seconds of each metric with its standard error:"
+    for line in lines[-2:]:
+        assert re.fullmatch(r"  (frechet_distance|pixel_statistics) +\d+\.\d\d", line)
+
+
+def test_the_help_of_run_says_where_its_two_budgets_apply() -> None:
+    text = " ".join(CliRunner().invoke(run, ["--help"]).stdout.split())
+    assert "for 1000 steps instead of the default 3000" in text
+    assert "[default: 3000steps; 1000steps if no model is named]" in text
+
+
 def test_numbers_of_fewer_items_than_were_given_say_of_how_many(tmp_path: Path) -> None:
     """Through the command: images of 8x8 on random features, of which at most 750 are compared."""
     own, other = images(tmp_path / "a.npy", (760, 8, 8, 3)), images(tmp_path / "bc.npy", (755, 8, 8, 3))
