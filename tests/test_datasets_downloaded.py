@@ -315,7 +315,7 @@ def test_no_network_says_what_is_missing_and_how_to_get_it(publish, root, closed
     assert f"({closed_url}train-images-idx3-ubyte.gz: [Errno " in message
     assert "Connection refused); put" in message
     assert message.endswith(
-        "; put train-images-idx3-ubyte.gz and train-labels-idx1-ubyte.gz and t10k-images-idx3-ubyte.gz and "
+        "; put train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz, t10k-images-idx3-ubyte.gz, "
         f"t10k-labels-idx1-ubyte.gz in {root}/MNIST/raw, "
         "or name the folder that holds the data with --data-root or $GENBENCH_DATA"
     )

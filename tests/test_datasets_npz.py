@@ -225,6 +225,13 @@ IMAGES, SPLIT = numbered(6), split_arrays(COLOUR)
         (of(images=IMAGES[:1]), "holds 1 image; at least one to train on and one to hold out are needed"),
         (of(images=IMAGES[:, 0]), "images: of shape (6, 4), expected (N, H, W, C) or (N, C, H, W)"),
         (of(images=IMAGES[:, :, :, None].repeat(4, 3)), "with C of 1 or 3; lay transparent images on a background"),
+        *(
+            (
+                of(images=np.zeros(shape, np.uint8)),
+                f"{shape}, expected (N, H, W, C) or (N, C, H, W) with C of 1 or 3; transpose it",
+            )
+            for shape in ((6, 5, 3, 5), (3, 6, 5, 5), (5, 5, 1, 6))
+        ),
         (of(images=IMAGES[:, :3, :, None].repeat(3, 3)), "(6, 3, 4, 3), so its channels may be the second or the last"),
         (of(), "holds no array"),
         (of(labels=np.arange(6)), "holds labels and no images; save them as images, (N, H, W, C) uint8"),

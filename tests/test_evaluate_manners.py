@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
+import re
 import sys
 from pathlib import Path
 
@@ -24,10 +26,11 @@ from genbench.cli.regress import regress
 from genbench.cli.run import run
 from genbench.datasets.cacheless import without_cache
 from genbench.datasets.decoding import DROPPED
+from genbench.errors import InputError
 from genbench.features import classifier
 from genbench.features.extractor import Extractor, extract
 from genbench.features.intake import Images
-from genbench.machine.home import settings_of_matplotlib
+from genbench.machine.home import is_writable, settings_of_matplotlib
 from genbench.metrics import METRICS
 from genbench.metrics.evidence import Evidence
 from genbench.metrics.not_measurable import NotMeasurable
@@ -77,6 +80,21 @@ def test_the_title_says_that_fd_of_random_features_is_no_fid(tmp_path: Path) -> 
         "for FID add --extractor inception"
     )
     assert first.startswith("fd ↓")
+
+
+def test_what_will_be_computed_is_said_first_and_how_long_each_took_last(tmp_path: Path) -> None:
+    own = images(tmp_path / "a.npy")
+    lines = called(own, "--reference", own, "--timing").stderr.splitlines()
+    assert lines[0] == "measuring 20 images by random-conv: frechet_distance, pixel_statistics"
+    assert lines[-3] == "seconds of each metric with its standard error:"
+    for line in lines[-2:]:
+        assert re.fullmatch(r"  (frechet_distance|pixel_statistics) +\d+\.\d\d", line)
+
+
+def test_the_help_of_run_says_where_its_two_budgets_apply() -> None:
+    text = " ".join(CliRunner().invoke(run, ["--help"]).stdout.split())
+    assert "for 1000 steps instead of the default 3000" in text
+    assert "[default: 3000steps; 1000steps if no model is named]" in text
 
 
 def test_numbers_of_fewer_items_than_were_given_say_of_how_many(tmp_path: Path) -> None:
@@ -142,7 +160,11 @@ def test_where_nothing_that_was_asked_for_applies_it_is_refused_before_extractio
         ("modes_covered", "mode_counts: needs known modes, which the reference does not have"),
         ("c_t", "data_copying: needs held-out images, which the reference does not have"),
         ("cas", "classification_accuracy: needs held-out images, which the reference does not have"),
-        ("class_fd", "class_frechet: needs reference labels, which the reference does not have"),
+        (
+            "class_fd",
+            "class_frechet: needs reference labels, which --reference does not read; -d npz:PATH reads those of an "
+            ".npz",
+        ),
         ("classifier_score", "classifier_score: needs logits, which random-conv does not give"),
     ):
         said = refusal_of(evaluate, own, "--reference", other, "--metrics", metrics)
@@ -337,6 +359,60 @@ def test_a_run_from_python_warns(unwritable: Path, tmp_path: Path, monkeypatch: 
     monkeypatch.setattr("genbench.report.render_directory", lambda directory: directory)
     with pytest.warns(UserWarning, match="continuing without a cache"):
         api.run(["real"], out=tmp_path / "out")
+
+
+def test_permissions_that_a_file_system_does_not_honour_are_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: True)  # what root is told
+    assert not is_writable(Path("/proc/home/.cache"))
+
+
+@pytest.fixture
+def homeless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user without a home folder: no `$HOME`, no entry in the table of users, as in a container."""
+    for name in ("HOME", "GENBENCH_CACHE", "GENBENCH_DATA", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "MPLCONFIGDIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != Path("/"))  # an ordinary user
+
+
+def test_a_user_without_a_home_folder_goes_on_without_a_cache(homeless: None, tmp_path: Path) -> None:
+    own = images(tmp_path / "a.npy")
+    answer = called(own, "--reference", own)
+    assert answer.exit_code == 0
+    assert answer.stderr.count("/nonexistent/.cache/genbench cannot be written: continuing without a cache") == 1
+
+
+@pytest.mark.parametrize("command", [["doctor"], ["datasets"], ["models"]])
+def test_a_user_without_a_home_folder_is_shown_every_list(homeless: None, command: list[str]) -> None:
+    assert CliRunner().invoke(cli.cli, command, catch_exceptions=False).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["run", "-m", "~nosuch/m.py", "-d", "digits"], "model file ~nosuch/m.py does not exist"),
+        (["models", "~nosuch/m.py"], "model file ~nosuch/m.py does not exist"),
+        (["run", "-m", "vae", "-d", "digits", "--cluster", "~nosuch/s.json"], "scheduler file ~nosuch/s.json cannot"),
+        (["evaluate", "~nosuch/x", "-d", "digits"], "~nosuch/x: no such folder or file"),
+    ],
+)
+def test_the_home_of_an_unknown_user_is_a_path_like_any_other(command: list[str], said: str, tmp_path: Path) -> None:
+    out = ["--out", str(tmp_path / "out")] if command[0] == "run" else []
+    with pytest.raises(InputError, match=re.escape(said)):
+        CliRunner().invoke(cli.cli, [*command, *out], catch_exceptions=False)
+
+
+def test_no_path_is_expanded_by_what_fails_for_an_unknown_user() -> None:
+    """`Path.expanduser` raises a RuntimeError where `os.path.expanduser` leaves the path as it was written."""
+    folder = Path(cli.__file__).parents[1]
+    method = re.compile(r"(?<!os\.path)\.expanduser\(|Path\.home\(")
+    found = [
+        str(path)
+        for path in folder.rglob("*.py")
+        for line in path.read_text().splitlines()
+        if method.search(line) and ">>>" not in line
+    ]
+    assert not found
 
 
 def test_a_cache_that_was_named_is_not_replaced(unwritable: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,6 +70,7 @@ def shown(bars: Bars, console: Console) -> list[str]:
 def under_way(width: int) -> list[str]:
     """The lines of a run of 30 cells: one is done after 600 s, the second has trained 900 of 3000 steps in 90 s."""
     drawn, console, clock = bars(width)
+    drawn.all_planned([planned("gan"), *[planned(beta=4)] * 29])
     drawn.started(1, 30, planned("gan"), None)
     clock.now += 600
     drawn.ended(1, 30, planned("gan"), FINISHED, False)
@@ -130,6 +131,38 @@ def test_the_time_left_counts_from_where_training_was_taken_up() -> None:
     clock.now += 50
     drawn.event(planned(), training(2500))
     assert " 0:50" in shown(drawn, console)[1]
+
+
+def test_the_time_left_of_all_cells_is_that_of_the_models() -> None:
+    """Four controls end at once, then a model takes 100 s: another that is a tenth done takes 90 s, not 20."""
+    drawn, console, clock = bars(80)
+    models = [planned("gan"), planned("vae")]
+    controls = [planned(name) for name in ("real", "gaussian", "noise", "copycat")]
+    drawn.all_planned([*controls, *models])
+    for number, each in enumerate([*controls, models[0]], 1):
+        drawn.started(number, 6, each, None)
+        clock.now += 100 * (number == 5)
+        drawn.ended(number, 6, each, FINISHED, False)
+        assert ("1:40" in shown(drawn, console)[0]) == (number == 5)
+    drawn.started(6, 6, models[1], None)
+    drawn.event(models[1], training(0))
+    clock.now += 10
+    drawn.event(models[1], training(300))
+    assert " 1:30" in shown(drawn, console)[0]
+
+
+def test_all_cells_take_at_least_as_long_as_a_running_one() -> None:
+    drawn, console, clock = bars(80)
+    drawn.all_planned([planned("gan"), planned("vae")])
+    drawn.started(1, 2, planned("gan"), None)
+    clock.now += 1
+    drawn.ended(1, 2, planned("gan"), FINISHED, False)
+    drawn.started(2, 2, planned("vae"), None)
+    drawn.event(planned("vae"), training(0))
+    clock.now += 100
+    drawn.event(planned("vae"), training(300))
+    assert [line.rstrip().endswith("15:00") for line in shown(drawn, console)] == [True, False]
+    assert " 15:00" in shown(drawn, console)[1]
 
 
 def test_each_metric_is_shown_as_it_begins() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -30,7 +31,7 @@ class SourceWatch:
 
     def __init__(self, payload: Mapping[str, Any], settings: Settings, checkpoint_path: Path, events: Events) -> None:
         directory, covered = Path(payload["directory"]), payload["covered"]
-        data = Path(settings.data_root).expanduser() if settings.data_root else default_data_root()
+        data = Path(os.path.expanduser(settings.data_root)) if settings.data_root else default_data_root()
         # Nothing is covered if the module is gone, which its import is about to report.
         self._covered = Coverage.from_json(covered) if covered else Coverage(directory, {})
         self._witness = Witness(self._covered, [directory, cache_root(), data])

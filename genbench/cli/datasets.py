@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -75,5 +76,5 @@ def data_root_line(data_root: Path | None) -> str:
     """Return the line that says where all datasets are kept and how to choose another folder."""
     from genbench.datasets import default_data_root
 
-    root = (data_root or default_data_root()).expanduser()
+    root = os.path.expanduser(data_root or default_data_root())
     return f"data root: {root}; --data-root DIR or $GENBENCH_DATA sets another"

@@ -56,7 +56,10 @@ def _absent(data: Dataset, extractor: Extractor) -> Iterator[tuple[str, tuple[st
     for need in _OF_A_MODEL:
         yield need, (need.replace("_", " "), "which only a model gives, in genbench run")
     for need in (need for need, there in of_data.items() if not there):
-        yield need, (words.get(need, need.replace("_", " ")), "which the reference does not have")
+        why = "which the reference does not have"
+        if need == "reference_labels" and not held_out:  # a --reference: its file may hold labels
+            why = "which --reference does not read; -d npz:PATH reads those of an .npz"
+        yield need, (words.get(need, need.replace("_", " ")), why)
     if extractor.classes is None:
         for need in ("sample_logits", "reference_logits"):
             yield need, ("logits", f"which {extractor.name} does not give")

@@ -141,11 +141,11 @@ def _checked(where: str, header: Header) -> tuple[tuple[int, int, int, int], boo
     first = len(shape) == 4 and shape[1] in (1, 3)
     last = len(images) == 4 and images[3] in (1, 3)
     if not (first or last) or 0 in images:
-        hint = (
-            "; lay transparent images on a background, or drop their alpha"
-            if len(images) == 4 and images[3] == 4
-            else ""
-        )
+        hint = ""
+        if len(images) == 4 and images[3] == 4:
+            hint = "; lay transparent images on a background, or drop their alpha"
+        elif len(shape) == 4 and {shape[0], shape[2]} & {1, 3}:  # (C, N, H, W), or (N, H, C, W) and (H, W, C, N)
+            hint = "; transpose it"
         raise InputError(
             f"{where}: of shape {quoted(shape)}, expected (N, H, W, C) or (N, C, H, W) with C of 1 or 3{hint}"
         )

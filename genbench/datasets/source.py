@@ -9,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from genbench.errors import InputError, shortened
+from genbench.machine.home import home_folder
 from genbench.plugin.finding import Found
 
 __all__ = ["Part", "Progress", "Request", "Source", "cache_root", "default_data_root", "fault"]
@@ -124,11 +125,12 @@ def cache_root() -> Path:
     It is `$GENBENCH_CACHE`, else `$XDG_CACHE_HOME/genbench`, else `~/.cache/genbench`.
     """
     if named := os.environ.get("GENBENCH_CACHE"):
-        return Path(named).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "genbench"
+        return Path(os.path.expanduser(named))
+    named = os.environ.get("XDG_CACHE_HOME")
+    return (Path(os.path.expanduser(named)) if named else home_folder() / ".cache") / "genbench"
 
 
 def default_data_root() -> Path:
     """Return the folder for downloaded data: `$GENBENCH_DATA`, else `data` in the cache folder."""
     named = os.environ.get("GENBENCH_DATA")
-    return Path(named).expanduser() if named else cache_root() / "data"
+    return Path(os.path.expanduser(named)) if named else cache_root() / "data"

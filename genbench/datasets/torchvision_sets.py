@@ -177,7 +177,7 @@ def _class_names(opened: Any, labels: npt.NDArray[np.int64]) -> tuple[str, ...]:
 def _missing(request: Request, archives: list[Archive], reason: Exception) -> InputError:
     missing = _first_missing(request)
     folder = (request.data_root / archives[0].path).parent
-    names = " and ".join(Path(archive.path).name for archive in archives)
+    names = ", ".join(Path(archive.path).name for archive in archives)
     return request.fault(
         f"{missing} is missing and could not be fetched ({reason}); put {names} in {folder}, "
         "or name the folder that holds the data with --data-root or $GENBENCH_DATA"

@@ -91,6 +91,7 @@ def run_benchmark(
             locks.callback(runner.let_go)
             described = ((each.id, each.description) for each in planned)
             write_plan(directory, described, benchmark.settings.target)  # for the report of a partial run
+            listener.all_planned(planned)
             try:
                 records = runner.run()
             except KeyboardInterrupt:

@@ -39,6 +39,9 @@ class Listener(Protocol):
     def checking(self, what: str, event: Mapping[str, Any] | None) -> None:
         """Something is being checked; `event` reports how far the check is."""
 
+    def all_planned(self, planned: Sequence[Planned]) -> None:
+        """The checks are over, and these are all cells, in the order in which they begin."""
+
     def started(self, number: int, total: int, planned: Planned, before: Record | None) -> None:
         """A cell begins; `number` counts from 1, and `before` is the record of a failed attempt."""
 

@@ -8,13 +8,20 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["is_writable", "settings_of_matplotlib", "variable"]
+__all__ = ["home_folder", "is_writable", "settings_of_matplotlib", "variable"]
+
+
+def home_folder() -> Path:
+    """Return the user's home folder; `/nonexistent`, as Debian calls it, for a user without one, as in containers."""
+    found = os.path.expanduser("~")
+    return Path("/nonexistent" if found == "~" else found)
 
 
 @contextlib.contextmanager
 def settings_of_matplotlib() -> Iterator[None]:
     """Give matplotlib a temporary folder if its own is not writable; otherwise it prints a two-line warning."""
-    own = Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "matplotlib"
+    named = os.environ.get("XDG_CONFIG_HOME")
+    own = (Path(os.path.expanduser(named)) if named else home_folder() / ".config") / "matplotlib"
     if os.environ.get("MPLCONFIGDIR") or is_writable(own):
         yield
         return
@@ -41,4 +48,10 @@ def is_writable(folder: Path) -> bool:
     existing = folder
     while not os.path.lexists(existing) and existing != existing.parent:
         existing = existing.parent
-    return existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        return False
+    try:  # permissions alone are not enough: they allow root everything, also where a file system refuses it
+        tempfile.TemporaryFile(dir=existing).close()
+    except OSError:
+        return False
+    return True

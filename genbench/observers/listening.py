@@ -70,6 +70,9 @@ class _Observed:
     def checking(self, what: str, event: Mapping[str, Any] | None) -> None:
         self._listener.checking(what, event)
 
+    def all_planned(self, planned: Sequence[Planned]) -> None:
+        self._listener.all_planned(planned)
+
     def started(self, number: int, total: int, planned: Planned, before: Record | None) -> None:
         self._listener.started(number, total, planned, before)
         for each, cell in self._told_of(planned):

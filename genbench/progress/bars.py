@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -48,8 +48,9 @@ class Bars:
         self._console = console or Console(stderr=True)
         self._clock = clock
         self._tasks: dict[str, _Task] = {}
-        self._total = self._ended = self._own = 0  # own: those that ran here
-        self._models = 0  # of those, the models: controls take almost no time
+        self._total = self._ended = 0
+        # The time left is that of models, as controls take almost no time. Own: those that ran here.
+        self._models_left = self._own_models = 0
         self._begin_s = 0.0
         self._live = Live(console=self._console, get_renderable=self.table, transient=True, refresh_per_second=8)
 
@@ -69,6 +70,9 @@ class Bars:
             self._wait(CHECKS, event)
         else:
             self._move(CHECKS, event)
+
+    def all_planned(self, planned: Sequence[Planned]) -> None:
+        self._models_left = sum(map(_takes_time, planned))
 
     def started(self, number: int, total: int, planned: Planned, before: Record | None) -> None:
         self._tasks.pop(CHECKS, None)
@@ -92,8 +96,8 @@ class Bars:
         self._tasks.pop(CHECKS, None)
         self._tasks.pop(planned.id, None)
         self._total, self._ended = total, self._ended + 1
-        self._own += not kept
-        self._models += not kept and not planned.cell.is_control and not planned.unsuitable
+        self._models_left -= _takes_time(planned)
+        self._own_models += not kept and _takes_time(planned)
         self._say(f"[{number}/{total}] {cell_name(planned)}: {outcome(record, kept)}")
 
     def waiting(self, count: int) -> None:
@@ -152,8 +156,15 @@ class Bars:
 
     def _left_s(self) -> float | None:
         """Return the estimated seconds until all cells are done, at the pace so far; None before a model has ended."""
-        if not self._models:
+        if not self._own_models:
             return None
-        under_way = sum(task.trained for task in list(self._tasks.values()))
-        pace = (self._clock() - self._begin_s) / (self._own + under_way)
-        return max(0.0, pace * (self._total - self._ended - under_way))
+        tasks = list(self._tasks.values())
+        under_way = sum(task.trained for task in tasks)
+        pace = (self._clock() - self._begin_s) / (self._own_models + under_way)
+        # Models differ: it takes at least as long as any cell that is running.
+        return max(0.0, pace * (self._models_left - under_way), *(task.line.left_s or 0.0 for task in tasks))
+
+
+def _takes_time(planned: Planned) -> bool:
+    """Return whether a cell trains a model, which takes almost all the time of a run."""
+    return not planned.cell.is_control and not planned.unsuitable

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from genbench.execution.planning import Planned
@@ -21,6 +21,8 @@ class Silence:
     """A listener that shows nothing."""
 
     def checking(self, what: str, event: Mapping[str, Any] | None) -> None: ...
+
+    def all_planned(self, planned: Sequence[Planned]) -> None: ...
 
     def started(self, number: int, total: int, planned: Planned, before: Record | None) -> None: ...
 
@@ -51,6 +53,8 @@ class Lines:
             self._write(f"  {visible(what)}: {remark(event)}")
         elif event["event"] == "progress" and self._due(what):
             self._write(f"  {stage_of(event)}: {event['done']} of {event['total']}")
+
+    def all_planned(self, planned: Sequence[Planned]) -> None: ...
 
     def started(self, number: int, total: int, planned: Planned, before: Record | None) -> None:
         self._last[planned.id] = self._clock()

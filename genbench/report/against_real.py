@@ -88,11 +88,14 @@ def ratio_note(section: Section) -> str:
     ]
     if below:
         said = "; ".join(f"{code(row.name)}{_copying(section, row)}" for row, _ in below)
+        if any(ratio.resolved for _, ratio in below):
+            weight = " before the distance."
+        else:
+            weight = "; the interval contains 1." if section.is_repeated else "; one seed does not resolve it."
         parts.append(
             f"**†** Closer to the training {section.noun} than new data: {said}. A model that learned the "
             "distribution approaches 1; one below it has memorised, or was trained on this extractor. Read "
-            f"[the copying tests](#{anchor(section)})"
-            + (" before the distance." if any(ratio.resolved for _, ratio in below) else "; the interval contains 1.")
+            f"[the copying tests](#{anchor(section)}){weight}"
         )
     return "\n\n".join(parts)
 

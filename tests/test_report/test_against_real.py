@@ -74,6 +74,12 @@ def test_an_interval_that_holds_1_is_said_to(make: Make) -> None:
     assert "the interval contains 1" not in ratio_note(section_of(measured(make)))
 
 
+def test_of_one_seed_no_interval_is_spoken_of(make: Make) -> None:
+    note = ratio_note(section_of(measured(make, {"gan": (1.6,), "real": (2.0,)})))
+    assert "One seed gives no interval." in note
+    assert note.endswith("; one seed does not resolve it.")
+
+
 @pytest.mark.parametrize("without", ["real", "fd"])
 def test_without_real_or_without_a_distance_there_is_no_table(make: Make, without: str) -> None:
     records = [record for record in measured(make) if record["cell"]["model"] != without]

@@ -248,6 +248,12 @@ def test_a_folder_with_a_plan_is_reported_as_partial_until_all_has_run(make: Mak
     assert "planned" not in render_directory(tmp_path).read_text()
 
 
+def test_every_file_of_a_run_is_named(report: str) -> None:
+    listed = report.partition("\n## Files\n")[2]
+    for name in ("results.csv", "curves.csv", "samples/", "figures/", "logs/", "records/", "plans/"):
+        assert f"`{name}`" in listed
+
+
 def test_one_seed_has_no_interval_and_no_rank(make: Make) -> None:
     text = written([make(label) for label in ("gan", "vae", "real")])
     assert tables(text)[0][0][:2] == ["model", "seeds"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -38,7 +39,7 @@ class Address:
             InputError: it is neither, or the file cannot be read.
         """
         if text.endswith(".json"):
-            path = Path(text).expanduser()
+            path = Path(os.path.expanduser(text))
             return cls(_checked(_in_file(path), text), path)
         return cls(_checked(text if "://" in text else f"tcp://{text}", text))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import queue
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -50,7 +51,7 @@ class DaskExecutor:
         ranks: int = 1,
     ) -> None:
         self._tell = tell
-        self._shared = None if shared is None else str(Path(shared).expanduser().absolute())
+        self._shared = None if shared is None else str(Path(os.path.expanduser(shared)).absolute())
         self._link = Link(address)
         self._pool = Pool(device, ranks)
         self._dispatch = Dispatch(self._link, self._pool, self._shared, fresh)

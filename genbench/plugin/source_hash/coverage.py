@@ -114,7 +114,7 @@ class _Search:
     def add_named(self, text: str, folder: Path, more: Iterable[Path] = ()) -> None:
         """Add the file that a text names, resolved against `folder`, and any `more` files that it denotes."""
         try:
-            path = folder / Path(text).expanduser()
+            path = folder / os.path.expanduser(text)
             found = [path] if path.is_file() and not path.is_relative_to("/proc") else [*more]
         except (OSError, ValueError, RuntimeError, NotImplementedError):  # the text is not a path
             return
@@ -150,7 +150,7 @@ def _beside(folder: Path, text: str) -> Iterator[Path]:
 
 def _given(text: str) -> Iterator[Path]:
     """Yield the files of a folder that an option names, unless the folder contains all of the user's work."""
-    path = Path(text).expanduser()
+    path = Path(os.path.expanduser(text))
     if path.is_dir() and not Path.cwd().resolve().is_relative_to(path.resolve()):
         yield from _below(path)
 

@@ -60,7 +60,7 @@ class Coverage:
 
     def still_holds(self, also_read: Mapping[str, str]) -> bool:
         """Return whether the additional files that a cell read, by `shown` path, are unchanged since then."""
-        return all(_digest(self.folder / Path(path).expanduser()) == sha256 for path, sha256 in also_read.items())
+        return all(_digest(self.folder / os.path.expanduser(path)) == sha256 for path, sha256 in also_read.items())
 
     def shown(self, path: Path) -> str:
         """Return a file's name in a record: its path in the model's folder, or the full path if it is elsewhere."""
