@@ -7,6 +7,8 @@ import fcntl
 import json
 import os
 import stat
+import threading
+import time
 from collections import namedtuple
 from dataclasses import replace
 from pathlib import Path
@@ -138,7 +140,7 @@ def test_what_does_not_fit_the_disk_is_refused_before_anything_is_written(
     monkeypatch.setattr(storage, "_reserve", lambda *arguments: pytest.fail("written"))
     with pytest.raises(InputError, match=r"dataset 'digits': its 0\.0 GB cannot be kept in .*No space left on device"):
         load("digits", image_size=64)
-    assert [path.suffix for path in (cache / "datasets").iterdir()] == [".lock"]
+    assert not (cache / "datasets").exists()
 
 
 def test_what_fits_the_memory_alone_is_loaded_without_being_kept(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -227,6 +229,42 @@ def test_a_lock_empties_nothing_and_is_held_once(tmp_path: Path) -> None:
         assert caught.value.errno == errno.EWOULDBLOCK
     with lock.open() as other:
         fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    assert lock.read_text() == "of another program"
+
+
+@pytest.mark.parametrize("private", [True, False])
+def test_a_lock_leaves_no_file_and_no_folder_that_it_made(tmp_path: Path, private: bool) -> None:
+    (tmp_path / "there").mkdir()
+    for data in (tmp_path / "there" / "data.bin", tmp_path / "a" / "b" / "data.bin"):
+        lock = locked(data, private)
+        lock.__enter__()
+        assert [path.name for path in data.parent.iterdir()] == [".data.bin.lock"]
+        assert not lock.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
+    assert [path.name for path in tmp_path.iterdir()] == ["there"]
+    with locked(tmp_path / "a" / "data.bin"):
+        (tmp_path / "a" / "data.bin").write_text("built")
+    assert (tmp_path / "a" / "data.bin").read_text() == "built"
+
+
+def test_a_lock_that_is_removed_is_never_held_twice(tmp_path: Path) -> None:
+    """Those who waited for a file that is gone by then take another; the folder comes and goes too."""
+    inside, overlaps = threading.Semaphore(1), 0
+
+    def work() -> None:
+        nonlocal overlaps
+        for _ in range(60):
+            with locked(tmp_path / "made" / "data.bin", private=False):
+                overlaps += not inside.acquire(blocking=False)
+                time.sleep(0.0002)
+                inside.release()
+
+    threads = [threading.Thread(target=work) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert overlaps == 0
+    assert [*tmp_path.rglob("*.lock")] == []
 
 
 def test_writing_to_a_link_replaces_the_link(tmp_path: Path) -> None:

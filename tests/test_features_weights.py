@@ -82,7 +82,7 @@ def find(cache: Path, given: Path | None = None, download: bool = True) -> Incep
 
 
 def files(cache: Path) -> set[str]:
-    return {path.name for path in (cache / "weights").iterdir() if not path.name.endswith(".lock")}
+    return {path.name for path in (cache / "weights").iterdir()} if (cache / "weights").exists() else set()
 
 
 def fault(cache: Path, given: Path | None = None, download: bool = True) -> str:

@@ -6,6 +6,8 @@ import fcntl
 import os
 from pathlib import Path
 
+from genbench.machine.lock_file import is_current
+
 __all__ = ["CellLock", "held_locks"]
 
 
@@ -33,19 +35,10 @@ class CellLock:
             except BlockingIOError:
                 os.close(descriptor)
                 return False
-            # A holder removes the file before releasing it: this lock may be on a file that no longer exists.
-            if self._is_current(descriptor):
+            if is_current(self._path, descriptor):
                 self._descriptor = descriptor
                 return True
             os.close(descriptor)
-
-    def _is_current(self, descriptor: int) -> bool:
-        try:
-            there = os.stat(self._path)
-        except FileNotFoundError:
-            return False
-        own = os.fstat(descriptor)
-        return (there.st_dev, there.st_ino) == (own.st_dev, own.st_ino)
 
     @property
     def held(self) -> bool:
