@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -110,6 +111,64 @@ def test_models_are_compared_within_raters() -> None:
     assert found["first", "second"].p_holm < 1e-6
     assert found["first", "second"].difference.value == pytest.approx(5.5 / 30 / 2)
     assert found["second", "third"].difference.value < 0
+
+
+def holm_by_hand(p_values: Sequence[float]) -> list[float]:
+    """Correct each p-value for how many are at least as large, never below a smaller one's."""
+    ordered = sorted(p_values)
+    steps = [min(1.0, (len(ordered) - rank) * p) for rank, p in enumerate(ordered)]
+    return [max(steps[: ordered.index(p) + 1]) for p in p_values]
+
+
+def test_pairs_of_models_are_corrected_for_how_many_there_are() -> None:
+    generator = np.random.default_rng(11)
+    fakes = {
+        name: [Counts(int(real), 40) for real in generator.binomial(40, rate, 12)]
+        for name, rate in (("a", 0.3), ("b", 0.36), ("c", 0.44))
+    }
+    found = compared(fakes, 0)
+    alone = [
+        float(stats.ttest_rel([one.real for one in fakes[pair.first]], [one.real for one in fakes[pair.second]]).pvalue)
+        for pair in found
+    ]
+    assert sorted(alone)[1] > 2 * sorted(alone)[0] > 0  # so each of the three is multiplied by another number
+    assert [pair.p_holm for pair in found] == pytest.approx(holm_by_hand(alone))
+
+
+def test_pairs_of_preferences_are_corrected_for_how_many_there_are() -> None:
+    votes = simulated_votes(np.random.default_rng(4), {"a": 0.4, "b": 0.0, "c": -0.2}, raters=15)
+    found = preferences(votes, 0, draws=50).pairs
+    alone = []
+    for one, other in itertools.combinations(range(3), 2):
+        won, lost = votes.wins[:, one, other], votes.wins[:, other, one]
+        alone.append(float(stats.ttest_1samp(won / (won + lost), 0.5).pvalue))
+    assert [pair.p_holm for pair in found] == pytest.approx(holm_by_hand(alone))
+    assert [pair.p_holm for pair in found] != pytest.approx(alone)
+
+
+@pytest.mark.parametrize("values", [[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [1.0, 2.0, 3.0, 4.0, 5.0, 9.0]])
+def test_ends_are_wider_than_percentiles_for_few_raters_and_follow_their_skew(values: list[float]) -> None:
+    # A statistic whose resamples are exactly normal: a percentile is the normal deviation that it belongs to.
+    drawn = stats.norm.ppf((np.arange(200_000) + 0.5) / 200_000)
+    data, raters = np.array(values), len(values)
+    found = percentiles(0.0, drawn, (data.sum() - data) / (raters - 1))
+    reach = math.sqrt(raters / (raters - 1)) * float(stats.t.ppf(0.975, raters - 1))
+    skew = float(stats.skew(data)) / (6 * math.sqrt(raters))  # the acceleration of a mean
+    assert found.low is not None
+    assert found.high is not None
+    low, high = (skew + (skew + side) / (1 - skew * (skew + side)) for side in (-reach, reach))
+    assert (found.low, found.high) == pytest.approx((low, high), abs=0.01)
+    assert (found.high > -found.low + 0.5) == (skew > 0.01)  # where one rater is far above, so may others be
+
+
+def test_strengths_follow_the_skew_that_leaving_out_each_rater_shows() -> None:
+    votes = simulated_votes(np.random.default_rng(2), {"a": 0.9, "b": 0.0, "c": -0.9}, raters=8)
+    found = preferences(votes, 3)
+    drawn = ELO * log_strengths(np.tensordot(resamples(8, 3), votes.wins, 1))
+    without = np.stack([log_strengths(np.delete(votes.wins, rater, 0).sum(0)[None])[0] for rater in range(8)])
+    for place, model in enumerate(votes.models):
+        expected = percentiles(found.elo[model].value, drawn[:, place], ELO * without[:, place])
+        assert (found.elo[model].low, found.elo[model].high) == pytest.approx((expected.low, expected.high))
 
 
 def test_strengths_are_those_of_the_greatest_likelihood() -> None:
