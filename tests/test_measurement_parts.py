@@ -69,6 +69,26 @@ def test_labels_reach_the_evidence(monkeypatch: pytest.MonkeyPatch) -> None:
     assert seen[0].sample_labels is labels
 
 
+def test_the_evidence_of_each_split_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain, seen = dataset(seed=29), list[Evidence]()
+    train, held_out = (
+        dataclasses.replace(split, labels=torch.arange(len(split)) % classes)
+        for split, classes in ((plain.train, 2), (plain.held_out, 3))
+    )
+    data = dataclasses.replace(plain, train=train, held_out=held_out, class_names=("a", "b", "c"))
+    by = Extractor("both", Logits(1.0), Images(Tensor.float), CPU, "fp32", 2, 2, "1")
+    evaluator = evaluator_of(data, by)
+    monkeypatch.setattr(evaluator, "_numbers", lambda evidence, *_: seen.append(evidence))
+    evaluator.score(data.train.items, None)
+    for prefix, split in (("reference", train), ("held_out", held_out)):
+        features, logits = by(split.items)
+        assert logits is not None
+        assert torch.equal(getattr(seen[0], prefix), features)
+        assert torch.equal(getattr(seen[0], f"{prefix}_logits"), logits)
+        assert torch.equal(getattr(seen[0], f"{prefix}_items"), split.items)
+        assert torch.equal(getattr(seen[0], f"{prefix}_labels"), split.labels)
+
+
 def test_a_recipe_identifies_the_plugin_that_provides_the_data() -> None:
     provenance = {"distribution": "spectra", "version": "0.1.0", "source_sha256": "ab12"}
     for plugin, line in ((provenance, "spectra 0.1.0 sha256:ab12"), (None, None)):
