@@ -310,6 +310,12 @@ def test_resamples_draw_as_many_raters_as_there_are() -> None:
     assert drawn.var() == pytest.approx(6 / 7, rel=0.05)
 
 
+def test_another_seed_gives_other_resamples_and_so_another_interval() -> None:
+    assert not np.array_equal(resamples(7, 0), resamples(7, 1))
+    values = np.array([0.1, 0.3, 0.2, 0.6, 0.4])
+    assert mean_interval(values, 0) == mean_interval(values, 0) != mean_interval(values, 1)
+
+
 def test_a_statistic_that_is_nowhere_finite_has_no_interval() -> None:
     assert percentiles(1.0, np.full(9, np.nan), np.zeros(9)) == Interval(1.0, None, None)
     assert percentiles(np.inf, np.zeros(9), np.zeros(9)).low is None
