@@ -14,7 +14,7 @@ from study_coverage import coverage, simulated_votes
 from genbench.study.clusters import DRAWS, Interval, mean_interval, mean_p, percentiles, resamples, share
 from genbench.study.detection import Counts, compared, deceived
 from genbench.study.power import resolvable_share, votes_needed
-from genbench.study.preference import ELO, Votes, log_strengths, preferences
+from genbench.study.preference import ELO, Votes, _misfit, log_strengths, preferences
 
 
 @pytest.mark.parametrize("true", [0.52, 0.55, 0.6, 0.7, 0.9, 0.3])
@@ -279,6 +279,23 @@ def test_a_circle_is_found_and_contradicts_strengths() -> None:
     assert found.circles == (("a", "b", "c"),)
     assert found.transitivity_p is not None
     assert found.transitivity_p < 0.01
+
+
+def test_the_null_of_transitivity_has_the_variance_between_raters() -> None:
+    # Between three nearly equal models, each pair's residual is a third of the circle c = s12 + s23 - s13 - 1/2, up to
+    # its sign, and a share of n games has a variance of 1/(4 n), so the statistic is 4 n c²/3.
+    raters, games = 6, 400
+    shares = 0.5 + 0.03 * np.random.default_rng(8).normal(size=(raters, 3))
+    wins = np.zeros((raters, 3, 3))
+    for pair, (one, other) in enumerate(((0, 1), (1, 2), (0, 2))):
+        wins[:, one, other] = games * shares[:, pair]
+        wins[:, other, one] = games * (1 - shares[:, pair])
+    circles = shares[:, 0] + shares[:, 1] - shares[:, 2] - 0.5
+    drawn = np.tensordot(resamples(raters, 0, 20_000), wins, 1)
+    statistic, null = _misfit(wins.sum(0), drawn, raters)
+    unit = 4 * raters * games / 3
+    assert statistic == pytest.approx(unit * circles.mean() ** 2, rel=0.02)
+    assert null.mean() == pytest.approx(unit * circles.var(ddof=1) / raters, rel=0.04)
 
 
 def test_pairs_nobody_was_asked_are_no_numbers() -> None:
