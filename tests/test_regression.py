@@ -313,6 +313,20 @@ def test_a_suspect_is_condemned_only_when_a_second_run_agrees(
     assert [row.regressed for row in rows] == [regressed, False]
 
 
+def test_a_counter_that_nothing_explains_is_a_regression_however_fast_it_is() -> None:
+    same, faster, slower = (estimate(drawn(centre, 0.004, 0)) for centre in (0.0, -SLOWER, SLOWER))
+    quick, slow = (
+        gate.Row(CASE, decision.Judgement(timed, same, 1.05, 0.5, verdict), confirmed)
+        for timed, verdict, confirmed in (
+            (faster, "not slower", None),
+            (slower, "slower", decision.Judgement(slower, same, 1.05, 0.001, "slower")),
+        )
+    )
+    moved = baseline.Moved("gan", "1x8x8", "operator_calls", 10, 11)
+    for unexplained, row, regressed in (((), quick, False), ((moved,), quick, True), ((), slow, True)):
+        assert gate.Result("base", "head", (moved,), unexplained, (row,), ()).regressed == regressed
+
+
 def test_the_working_tree_is_copied_as_it_is(repository: Path, tmp_path: Path) -> None:
     (repository / "new.txt").write_text("new")
     (repository / "ignored.txt").write_text("ignored")

@@ -69,6 +69,14 @@ def test_raters_who_all_agree_have_the_interval_of_one_share() -> None:
     assert mean_p(np.zeros(6)) == 1.0
 
 
+def test_raters_who_never_err_are_known_as_well_as_their_answers_are_many() -> None:
+    found = deceived([Counts(10, 10)] * 6, [Counts(0, 4)] * 6, 0)
+    square = 1.959964**2  # Wilson's interval at 0 ends at z²/(n + z²)
+    assert found.real_as_fake.high == pytest.approx(square / (60 + square), rel=1e-6)
+    assert found.fake_as_real.high == pytest.approx(square / (24 + square), rel=1e-6)
+    assert found.error.high == found.fake_as_real.high  # a mean of both, known no better than the lesser known
+
+
 def test_answers_of_one_rater_are_no_more_than_one_rater() -> None:
     # Ten times as many answers from the same raters, with the same shares, add no information.
     real, fake = (9, 7, 8, 9, 10, 6), (1, 3, 5, 2, 6, 4)
@@ -279,6 +287,15 @@ def test_a_circle_is_found_and_contradicts_strengths() -> None:
     assert found.circles == (("a", "b", "c"),)
     assert found.transitivity_p is not None
     assert found.transitivity_p < 0.01
+
+
+def test_an_undecided_pair_closes_no_circle() -> None:
+    wins = np.zeros((6, 3, 3))
+    wins[:, 0, 1], wins[:, 1, 0] = 8, 2
+    wins[:, 1, 2], wins[:, 2, 1] = 8, 2
+    wins[:, 0, 2] = wins[:, 2, 0] = 5
+    votes = Votes(("a", "b", "c"), wins, np.full(6, 15.0), np.full(6, 30.0), np.zeros(6))
+    assert preferences(votes, 0, draws=50).circles == ()
 
 
 def test_the_null_of_transitivity_has_the_variance_between_raters() -> None:
