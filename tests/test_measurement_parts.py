@@ -13,6 +13,7 @@ from torch import Tensor
 from genbench.evaluation import measurement, references
 from genbench.evaluation.references import reference_for
 from genbench.evaluation.selection import select
+from genbench.evaluation.stopwatch import Stopwatch
 from genbench.features.extractor import Extractor
 from genbench.features.intake import Images
 from genbench.metrics import METRICS
@@ -132,3 +133,12 @@ def test_whether_sums_are_float32_is_asked_for_the_metric_s_own_kernel(monkeypat
     evaluator = measurement.Evaluator(data, by, reference_for(data, by), metrics)
     evaluator.score(data.train.items[:20], None)
     assert sorted(asked) == [("cubic", 20, 24, 2), ("gaussian", 20, 24, 2)]
+
+
+def test_a_part_that_begins_again_adds_to_its_seconds() -> None:
+    told, ticks = list[str](), iter([0.0, 1.5, 4.0, 10.0, 10.25, 12.0])
+    watch = Stopwatch(lambda: next(ticks), told.append)
+    for part in ("features", "fd", None, "features", "fd", None):  # two evaluations, with training in between
+        watch(part)
+    assert watch.seconds == {"features": 1.5 + 0.25, "fd": 2.5 + 1.75}
+    assert told == ["features", "fd", "features", "fd"]
