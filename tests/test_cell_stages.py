@@ -367,6 +367,19 @@ def test_a_record_of_a_control_describes_its_cell(tmp_path: Path) -> None:
     assert (record["id"], record["cell"], record["command"]) == (ID, given["description"], "genbench run it again")
 
 
+def test_a_control_is_drawn_with_the_seed_of_its_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[tuple[str, int, int]] = []
+    draw = stages.controls.draw
+
+    def noted(name: str, dataset: Any, count: int, generator: torch.Generator) -> torch.Tensor:
+        drawn.append((name, count, generator.initial_seed()))
+        return draw(name, dataset, count, generator)
+
+    monkeypatch.setattr(stages.controls, "draw", noted)
+    run(payload(tmp_path))
+    assert drawn == [("noise", 100, seeding.derive(SEED, "control", "noise"))]
+
+
 def counting(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, tuple[Any, ...]]]:
     """Note each call of a cell's training, in order; return the list."""
     calls: list[tuple[str, tuple[Any, ...]]] = []

@@ -79,6 +79,16 @@ def test_the_weights_and_the_order_of_the_batches_are_those_of_the_cells_seed(tm
     assert not torch.equal(one.batches()(0)[0], other.batches()(0)[0])
 
 
+def test_only_training_items_are_trained_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cell_training, "before_training", lambda plugin, model, split, device: split)
+    dark, bright = (Split(torch.full((70, 1, 8, 8), level, dtype=torch.uint8), None) for level in (0, 255))
+    one = training(tmp_path / "c.pt")
+    one = replace(one, dataset=replace(one.dataset, train=dark, held_out=bright))
+    batches = one.batches()
+    assert all((batches(step)[0] == -1).all() for step in range(2 * batches.per_epoch))
+    assert one.before("the model") is dark  # type: ignore[arg-type]
+
+
 def test_a_model_is_told_the_batch_of_all_ranks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     known: list[Training] = []
     build = options.build

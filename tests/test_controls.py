@@ -12,6 +12,9 @@ from genbench.config import CONTROLS
 from genbench.datasets.dataset import Dataset, Split
 from genbench.evaluation import coloured_noise, controls
 from genbench.evaluation.coloured_noise import ColouredNoise, fit
+from genbench.kinds import image
+from genbench.kinds.audio import Audio
+from genbench.kinds.kind import Kind
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -79,6 +82,30 @@ def test_the_ngrams_are_those_of_training_texts(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(controls, "REFERENCE_LIMIT", 50)
     expected = controls.ngram.fit(data.train.items[:50], data.kind.levels).draw(30, data.shape[0], seeded(1))
     assert torch.equal(controls.draw("ngram", data, 30, seeded(1)), expected)
+
+
+def halves(first: Tensor, second: Tensor, kind: Kind) -> Dataset:
+    return Dataset("two", Split(first, None, kind), Split(second, None, kind), None, "none", "0" * 64)
+
+
+def test_gaussian_images_have_the_moments_of_the_training_images() -> None:
+    mixing = torch.tensor([[12.0, 0, 0, 0], [6, 10, 0, 0], [-5, 3, 8, 0], [0, 0, 9, 9]], dtype=torch.float64)
+    drawn = torch.randn(3000, 4, generator=seeded(), dtype=torch.float64) @ mixing.T
+    train, held_out = (
+        (drawn * scale + level).round().byte().view(-1, 1, 2, 2) for scale, level in ((1.0, 90.0), (0.3, 190.0))
+    )
+    found = controls.draw("gaussian", halves(train, held_out, image.KIND), 20_000, seeded(1)).flatten(1).double()
+    expected = train.flatten(1).double()
+    assert found.mean(dim=0).tolist() == pytest.approx(expected.mean(dim=0).tolist(), abs=0.5)  # 5 deviations of a mean
+    difference = found.T.cov() - expected.T.cov() - torch.eye(4) / 12  # from rounding to whole levels
+    assert difference.abs().max() < 5 * 200 * (2 / 20_000) ** 0.5
+
+
+def test_gaussian_clips_are_as_loud_as_the_training_clips() -> None:
+    noise = torch.randn(200, 1, 64, generator=seeded())
+    train, held_out = ((noise * level).round().short() for level in (3000.0, 300.0))
+    found = controls.draw("gaussian", halves(train, held_out, Audio(8000)), 500, seeded(1)).double()
+    assert float(found.square().mean().sqrt()) == pytest.approx(float(train.double().square().mean().sqrt()), rel=0.05)
 
 
 @pytest.mark.parametrize("name", sorted(set(CONTROLS) - {"silence"}))

@@ -158,6 +158,38 @@ def test_windows_are_taken_one_after_the_other_and_the_end_of_a_single_file_is_h
     assert found.remark == f"{tmp_path / 'x'}: 0.0 s do not fill a window and were left out"
 
 
+def test_each_window_has_the_class_of_its_file(tmp_path: Path) -> None:
+    root = tmp_path / "x"
+    for folder, name, level, windows_in_it in (
+        ("train", "above", 0.5, 3),
+        ("train", "below", -0.5, 1),
+        ("test", "above", 0.5, 1),
+        ("test", "below", -0.5, 4),
+    ):
+        write(root / folder / name / "one.wav", np.full(100 * windows_in_it, level))
+    found = load(f"audio:{root},window=0.0125")
+    assert found.class_names == ("above", "below")
+    for split, labels in ((found.train, [0, 0, 0, 1]), (found.held_out, [0, 1, 1, 1, 1])):
+        assert split.labels is not None
+        assert split.labels.tolist() == labels
+        assert (split.items.flatten(1).float().mean(dim=1) < 0).long().tolist() == labels
+
+
+def test_one_folder_with_two_held_out_ones_is_cached_once_with_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train, *held_out = (folder_of(tmp_path / name, count) for name, count in (("a", 4), ("b", 2), ("c", 3)))
+    for number in range(2):
+        write(held_out[0] / f"{number}.wav", sine(700 + 50 * number, 400))
+    for number in range(3):
+        write(held_out[1] / f"{number}.wav", sine(900 + 50 * number, 400))
+    specs = [f"audio:{train},held_out={other}" for other in held_out]
+    found = [load(spec) for spec in specs]
+    assert [len(each.held_out) for each in found] == [2, 3]
+    monkeypatch.setattr(sounds, "fill", None)  # nothing is read a second time
+    assert [load(spec).fingerprint for spec in specs] == [each.fingerprint for each in found]
+
+
 def test_windows_of_another_rate_follow_each_other(tmp_path: Path) -> None:
     path = write(tmp_path / "x.wav", sine(100, 44_100, 44_100), 44_100)
     found = np.concatenate([each[0] for each in windows(read_header(path), RATE, 1000, 1)])

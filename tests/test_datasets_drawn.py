@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -19,6 +20,16 @@ from genbench.seeding import generator
 
 def noise(count: int, *shape: int) -> torch.Tensor:
     return torch.randint(256, (count, *shape), dtype=torch.uint8, generator=generator(0, "test"))
+
+
+@pytest.mark.parametrize(
+    "spec", ["shapes:size=16,count=20,held_out=20", "tones:count=8,held_out=8", "grammar:count=20,held_out=20"]
+)
+def test_a_seed_changes_both_splits_and_neither_is_the_other(spec: str) -> None:
+    found = [load(f"{spec},seed={seed}") for seed in (0, 3, 0)]
+    splits = [split.items for data in found[:2] for split in (data.train, data.held_out)]
+    assert not any(torch.equal(one, other) for one, other in itertools.combinations(splits, 2))
+    assert found[0].fingerprint == found[2].fingerprint
 
 
 # Shapes

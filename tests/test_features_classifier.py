@@ -160,3 +160,13 @@ def test_shifts_keep_the_size_and_move_the_picture() -> None:
     moved = [image_classifier._shifted(images, randomness) for _ in range(8)]
     assert {tuple(one.shape) for one in moved} == {(2, 1, 28, 28)}
     assert any(not torch.equal(one, images) for one in moved)
+
+
+@pytest.mark.parametrize("count", [50, 64, 100])
+def test_batches_have_each_item_once_before_any_comes_again(count: int) -> None:
+    batches = classifier_network._batches(count, torch.Generator().manual_seed(0))
+    taken = torch.cat([next(batches) for _ in range(8)])
+    epochs = taken[: len(taken) // count * count].view(-1, count)
+    assert len(epochs) > 4
+    assert torch.equal(epochs.sort(dim=1).values, torch.arange(count).expand_as(epochs))
+    assert not torch.equal(epochs[0], epochs[1])

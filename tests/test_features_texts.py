@@ -16,7 +16,7 @@ from genbench.datasets.dataset import Dataset, Split, fingerprint
 from genbench.errors import InputError
 from genbench.evaluation import controls, measurement
 from genbench.evaluation.references import reference_for
-from genbench.features import classifier_network, text_classifier
+from genbench.features import classifier, classifier_network, text_classifier
 from genbench.features.extractor import Extractor, extract
 from genbench.features.ngram import BUCKETS, ORDERS, Ngram, bucket_counts, hash_table, load_ngram
 from genbench.kinds.text import BYTES, Text
@@ -249,3 +249,11 @@ def test_every_metric_of_features_takes_ngram_and_tells_noise_and_copies_from_da
     assert found["noise"]["coverage"] < 0.05 < 0.8 < found["real"]["coverage"]
     for test in ("c_t_p", "authenticity_p"):
         assert found["copycat"][test] < 1e-6 < 0.01 < found["real"][test]
+
+
+def test_a_classifier_takes_the_symbols_of_its_dataset_and_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = dict[str, Any]()
+    monkeypatch.setattr(text_classifier, "design", lambda length, levels: taken.update(length=length, levels=levels))
+    data = datasets.load("grammar:count=20,held_out=10")
+    classifier._DESIGNS["text"](data)
+    assert taken == {"length": data.shape[0], "levels": len(data.kind.symbols)}  # the end is one of them

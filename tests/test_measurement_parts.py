@@ -13,6 +13,7 @@ from torch import Tensor
 from genbench.evaluation import measurement, references
 from genbench.evaluation.references import reference_for
 from genbench.evaluation.selection import select
+from genbench.evaluation.stopwatch import Stopwatch
 from genbench.features.extractor import Extractor
 from genbench.features.intake import Images
 from genbench.metrics import METRICS
@@ -69,6 +70,26 @@ def test_labels_reach_the_evidence(monkeypatch: pytest.MonkeyPatch) -> None:
     assert seen[0].sample_labels is labels
 
 
+def test_the_evidence_of_each_split_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain, seen = dataset(seed=29), list[Evidence]()
+    train, held_out = (
+        dataclasses.replace(split, labels=torch.arange(len(split)) % classes)
+        for split, classes in ((plain.train, 2), (plain.held_out, 3))
+    )
+    data = dataclasses.replace(plain, train=train, held_out=held_out, class_names=("a", "b", "c"))
+    by = Extractor("both", Logits(1.0), Images(Tensor.float), CPU, "fp32", 2, 2, "1")
+    evaluator = evaluator_of(data, by)
+    monkeypatch.setattr(evaluator, "_numbers", lambda evidence, *_: seen.append(evidence))
+    evaluator.score(data.train.items, None)
+    for prefix, split in (("reference", train), ("held_out", held_out)):
+        features, logits = by(split.items)
+        assert logits is not None
+        assert torch.equal(getattr(seen[0], prefix), features)
+        assert torch.equal(getattr(seen[0], f"{prefix}_logits"), logits)
+        assert torch.equal(getattr(seen[0], f"{prefix}_items"), split.items)
+        assert torch.equal(getattr(seen[0], f"{prefix}_labels"), split.labels)
+
+
 def test_a_recipe_identifies_the_plugin_that_provides_the_data() -> None:
     provenance = {"distribution": "spectra", "version": "0.1.0", "source_sha256": "ab12"}
     for plugin, line in ((provenance, "spectra 0.1.0 sha256:ab12"), (None, None)):
@@ -112,3 +133,12 @@ def test_whether_sums_are_float32_is_asked_for_the_metric_s_own_kernel(monkeypat
     evaluator = measurement.Evaluator(data, by, reference_for(data, by), metrics)
     evaluator.score(data.train.items[:20], None)
     assert sorted(asked) == [("cubic", 20, 24, 2), ("gaussian", 20, 24, 2)]
+
+
+def test_a_part_that_begins_again_adds_to_its_seconds() -> None:
+    told, ticks = list[str](), iter([0.0, 1.5, 4.0, 10.0, 10.25, 12.0])
+    watch = Stopwatch(lambda: next(ticks), told.append)
+    for part in ("features", "fd", None, "features", "fd", None):  # two evaluations, with training in between
+        watch(part)
+    assert watch.seconds == {"features": 1.5 + 0.25, "fd": 2.5 + 1.75}
+    assert told == ["features", "fd", "features", "fd"]

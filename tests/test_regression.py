@@ -135,6 +135,47 @@ def test_all_take_as_many_turns_and_follow_each_other_as_often() -> None:
     assert all(one == other[::-1] for one, other in zip(rounds[::2], rounds[1::2], strict=True))
 
 
+class Paced:
+    """Stands in for a process whose steps always take as long as its name says, several of them in a window."""
+
+    SECONDS = {"base": 1e-4, "base, second process": 1.02e-4, "head": 1.1e-4}  # noqa: RUF012
+
+    def __init__(self, name: str, target: Path | None) -> None:
+        self.name, self.target = name, target
+        assert target == Path("new" if name == "head" else "old")
+
+    def ask(self, do: str, **arguments: Any) -> dict[str, Any]:
+        step_s = self.SECONDS[self.name]
+        if do == "prepare":
+            return {"seconds_per_step": step_s}
+        if do == "time":
+            assert arguments["steps"] > 1
+            return {"seconds": {"cpu": [step_s * arguments["steps"]] * arguments["windows"]}}
+        return {}
+
+    def send(self, do: str) -> None: ...
+
+    def receive(self) -> None: ...
+
+    def __enter__(self) -> Paced:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+def test_turns_are_seconds_a_step_whatever_the_steps_of_a_window() -> None:
+    processes = [Paced(name, Path("new" if name == "head" else "old")) for name in Paced.SECONDS]
+    turns = timing.take_turns(processes, [CASE] * 3, seconds=0.01)
+    assert [own[0] for own in turns] == pytest.approx([*Paced.SECONDS.values()])
+
+
+def test_a_pair_tells_the_head_from_the_base_and_the_base_from_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timing, "Process", Paced)
+    found = timing.measure(Sides(Path("old"), Path("new")), [CASE], 2, 0.01, lambda line: None)[CASE]
+    assert found.head == pytest.approx([math.log(1.1 / math.sqrt(1.02))] * 2)
+    assert found.same == pytest.approx([math.log(1.02)] * 2)
+
+
 class InThisProcess:
     """Stands in for a process, and runs its worker in this one."""
 
@@ -270,6 +311,20 @@ def test_a_suspect_is_condemned_only_when_a_second_run_agrees(
     rows = gate._time(request, Sides(None, None), [CASE, other], lambda line: None)
     assert asked == [[CASE, other], [CASE]]
     assert [row.regressed for row in rows] == [regressed, False]
+
+
+def test_a_counter_that_nothing_explains_is_a_regression_however_fast_it_is() -> None:
+    same, faster, slower = (estimate(drawn(centre, 0.004, 0)) for centre in (0.0, -SLOWER, SLOWER))
+    quick, slow = (
+        gate.Row(CASE, decision.Judgement(timed, same, 1.05, 0.5, verdict), confirmed)
+        for timed, verdict, confirmed in (
+            (faster, "not slower", None),
+            (slower, "slower", decision.Judgement(slower, same, 1.05, 0.001, "slower")),
+        )
+    )
+    moved = baseline.Moved("gan", "1x8x8", "operator_calls", 10, 11)
+    for unexplained, row, regressed in (((), quick, False), ((moved,), quick, True), ((), slow, True)):
+        assert gate.Result("base", "head", (moved,), unexplained, (row,), ()).regressed == regressed
 
 
 def test_the_working_tree_is_copied_as_it_is(repository: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -135,3 +136,19 @@ def test_the_preparation_takes_the_time_between_two_readings_of_the_clock() -> N
     progress = Progress()
     train(Plugin(), Schedule(1, None, 1), progress, prepare=lambda: None, clock=lambda: next(readings))
     assert (progress.before_s, progress.elapsed_s, progress.windows[0][1]) == (3.5, 3.75, 0.25)
+
+
+def test_a_training_that_is_taken_up_again_is_not_prepared_again() -> None:
+    ticks, prepared = itertools.count(), list[str]()
+    begun = Progress()
+    for attempt, enough in (("first", lambda progress: bool(progress.rows)), ("again", None)):
+        train(
+            Plugin(),
+            Schedule(2, None, 1),
+            begun,
+            prepare=lambda attempt=attempt: prepared.append(attempt),
+            clock=lambda: float(next(ticks)),
+            enough=enough,
+        )
+    assert prepared == ["first"]
+    assert (begun.step, begun.before_s, begun.elapsed_s) == (2, 1.0, 3.0)  # a second each, and two windows

@@ -63,3 +63,11 @@ def test_the_error_of_an_evaluation_is_noise_too() -> None:
     assert turn(values, "lower") == turn(values, "lower", math.nan) == Turn(1, 4)
     assert turn(values, "lower", 0.2) == Turn(1, 4)
     assert turn(values, "lower", 0.23) is None
+
+
+def test_a_long_descent_at_the_start_is_no_noise() -> None:
+    # Left of the descent is its last step: of 76, 276, 5 and 7, without the largest, the lower median is 7.
+    values = [700.0, 500.0, 300.0, 100.0, 24.0, 300.0, 305.0, 298.0]
+    assert turn(values, "lower") == Turn(best=4, since=5)
+    edge = 24 + (4 + 14 / 5) * 7
+    assert turn([*values[:5], edge + 1, edge + 6, edge - 1], "lower") is None

@@ -7,6 +7,7 @@ import hashlib
 import io
 import itertools
 import json
+import operator
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -127,6 +128,17 @@ def test_each_rater_sees_half_of_each_pair_the_other_way_round(benchmark_folder:
             swapped = is_swapped(key["study"], rater, place) != one["turned"]
             sides.setdefault(tuple(one["models"]), []).append(swapped)
         assert all(abs(2 * sum(each) - len(each)) == 1 for each in sides.values())  # five of each: two and three
+
+
+def test_which_half_of_the_questions_is_swapped_depends_on_the_rater_and_on_the_study() -> None:
+    raters = [f"rater {number}" for number in range(400)]
+    first = {study: [is_swapped(study, rater, 0) for rater in raters] for study in ("one", "other")}
+    for swapped in first.values():
+        assert 0.4 < sum(swapped) / len(swapped) < 0.6  # ± 4 deviations of a fair coin
+    assert 0.4 < sum(map(operator.ne, *first.values())) / len(raters) < 0.6
+    for rater in raters[:20]:
+        swapped = [is_swapped("one", rater, place) for place in range(4)]
+        assert swapped in ([True, False, True, False], [False, True, False, True])
 
 
 def test_items_are_those_of_the_cells_at_the_stated_magnification(

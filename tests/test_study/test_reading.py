@@ -17,8 +17,11 @@ from genbench.records import rendered
 from genbench.report import render_directory
 from genbench.report.study_page import study_parts
 from genbench.study.answers import LARGEST, Unusable, read_answers
+from genbench.study.asking import Answered, Asked
+from genbench.study.choosing import PREFERENCE
 from genbench.study.making import Wish
 from genbench.study.reading import find_key, read_study, stored_results
+from genbench.study.real_or_fake import REAL_OR_FAKE
 
 RATES = {"real": 0.9, "one": 0.1, "two": 0.4, "three": 0.7}
 
@@ -167,6 +170,50 @@ def test_who_does_not_look_is_left_out(study: Any, decide: Callable[..., str], s
     assert found.results["left_out"] == {"failed catch trials": 1}
     assert said in found.left_out[0]
     assert found.results["recipe"]["raters"] == 1
+
+
+@pytest.mark.parametrize(
+    ("shown", "fault"),
+    [
+        (["left", "left", "left", "left"], ""),
+        (["left", "left", "left", "right"], ""),  # three quarters are enough
+        (["left", "left", "same", "right"], "did not prefer real to noise in 2 of 4 catch trials"),
+        (["right", "right", "right", "right"], "did not prefer real to noise in 4 of 4 catch trials"),
+    ],
+)
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_preference_for_noise_does_not_count(shown: list[str], fault: str, swapped: bool) -> None:
+    mirrored = {"left": "right", "right": "left", "same": "same"}
+    catch, pair = Asked("catch", ("real", "noise")), Asked("pair", ("one", "two"))
+    answers = [Answered(catch, mirrored[one] if swapped else one, swapped) for one in shown]
+    assert PREFERENCE.fault([*answers, Answered(pair, "right", False), Answered(pair, "same", True)]) == fault
+
+
+@pytest.mark.parametrize(("right", "fault"), [(5, ""), (4, ""), (3, "took 2 of 5 items of noise for real")])
+def test_noise_may_be_taken_for_real_once_in_five(right: int, fault: str) -> None:
+    noise = [Answered(Asked("catch", ("noise",)), "fake" if place < right else "real", False) for place in range(5)]
+    doubted = [Answered(Asked("catch", ("real",)), "real" if place == 0 else "fake", False) for place in range(4)]
+    assert REAL_OR_FAKE.fault([*noise, *doubted]) == fault  # a quarter of the real ones is enough
+
+
+def test_the_ceiling_is_real_against_real_and_the_floor_real_against_noise() -> None:
+    def said(role: str, label: str, real: int, shown: int) -> list[Answered]:
+        return [Answered(Asked(role, (label,)), "real" if place < real else "fake", False) for place in range(shown)]
+
+    # Of one rater, how many of how many of each kind were called real.
+    raters = [
+        said("real", "real", 4, 5)
+        + said("real again", "real", 2, 5)
+        + said("catch", "noise", 1, 4)
+        + said("catch", "real", 0, 3)  # counts for attention alone
+        + said("fake", "one", 3, 10)
+    ] * 2
+    found = REAL_OR_FAKE.results(["one"], raters, 0)
+    # HYPE's error is the mean of the share of real items called fake and of the others called real.
+    assert found["models"]["one"]["error"]["value"] == pytest.approx((4 / 10 + 3 / 10) / 2)
+    assert found["ceiling"]["error"]["value"] == pytest.approx((1 / 5 + 2 / 5) / 2)
+    assert found["floor"]["error"]["value"] == pytest.approx((4 / 10 + 1 / 4) / 2)
+    assert [found[name]["answers"] for name in ("ceiling", "floor")] == [10, 8]
 
 
 def test_of_two_files_by_one_rater_the_first_counts(study: Any, seal: Callable[..., Any]) -> None:

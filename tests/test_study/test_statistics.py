@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from study_coverage import coverage, simulated_votes
 from genbench.study.clusters import DRAWS, Interval, mean_interval, mean_p, percentiles, resamples, share
 from genbench.study.detection import Counts, compared, deceived
 from genbench.study.power import resolvable_share, votes_needed
-from genbench.study.preference import ELO, Votes, log_strengths, preferences
+from genbench.study.preference import ELO, Votes, _misfit, log_strengths, preferences
 
 
 @pytest.mark.parametrize("true", [0.52, 0.55, 0.6, 0.7, 0.9, 0.3])
@@ -68,6 +69,14 @@ def test_raters_who_all_agree_have_the_interval_of_one_share() -> None:
     assert mean_p(np.zeros(6)) == 1.0
 
 
+def test_raters_who_never_err_are_known_as_well_as_their_answers_are_many() -> None:
+    found = deceived([Counts(10, 10)] * 6, [Counts(0, 4)] * 6, 0)
+    square = 1.959964**2  # Wilson's interval at 0 ends at z²/(n + z²)
+    assert found.real_as_fake.high == pytest.approx(square / (60 + square), rel=1e-6)
+    assert found.fake_as_real.high == pytest.approx(square / (24 + square), rel=1e-6)
+    assert found.error.high == found.fake_as_real.high  # a mean of both, known no better than the lesser known
+
+
 def test_answers_of_one_rater_are_no_more_than_one_rater() -> None:
     # Ten times as many answers from the same raters, with the same shares, add no information.
     real, fake = (9, 7, 8, 9, 10, 6), (1, 3, 5, 2, 6, 4)
@@ -110,6 +119,64 @@ def test_models_are_compared_within_raters() -> None:
     assert found["first", "second"].p_holm < 1e-6
     assert found["first", "second"].difference.value == pytest.approx(5.5 / 30 / 2)
     assert found["second", "third"].difference.value < 0
+
+
+def holm_by_hand(p_values: Sequence[float]) -> list[float]:
+    """Correct each p-value for how many are at least as large, never below a smaller one's."""
+    ordered = sorted(p_values)
+    steps = [min(1.0, (len(ordered) - rank) * p) for rank, p in enumerate(ordered)]
+    return [max(steps[: ordered.index(p) + 1]) for p in p_values]
+
+
+def test_pairs_of_models_are_corrected_for_how_many_there_are() -> None:
+    generator = np.random.default_rng(11)
+    fakes = {
+        name: [Counts(int(real), 40) for real in generator.binomial(40, rate, 12)]
+        for name, rate in (("a", 0.3), ("b", 0.36), ("c", 0.44))
+    }
+    found = compared(fakes, 0)
+    alone = [
+        float(stats.ttest_rel([one.real for one in fakes[pair.first]], [one.real for one in fakes[pair.second]]).pvalue)
+        for pair in found
+    ]
+    assert sorted(alone)[1] > 2 * sorted(alone)[0] > 0  # so each of the three is multiplied by another number
+    assert [pair.p_holm for pair in found] == pytest.approx(holm_by_hand(alone))
+
+
+def test_pairs_of_preferences_are_corrected_for_how_many_there_are() -> None:
+    votes = simulated_votes(np.random.default_rng(4), {"a": 0.4, "b": 0.0, "c": -0.2}, raters=15)
+    found = preferences(votes, 0, draws=50).pairs
+    alone = []
+    for one, other in itertools.combinations(range(3), 2):
+        won, lost = votes.wins[:, one, other], votes.wins[:, other, one]
+        alone.append(float(stats.ttest_1samp(won / (won + lost), 0.5).pvalue))
+    assert [pair.p_holm for pair in found] == pytest.approx(holm_by_hand(alone))
+    assert [pair.p_holm for pair in found] != pytest.approx(alone)
+
+
+@pytest.mark.parametrize("values", [[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [1.0, 2.0, 3.0, 4.0, 5.0, 9.0]])
+def test_ends_are_wider_than_percentiles_for_few_raters_and_follow_their_skew(values: list[float]) -> None:
+    # A statistic whose resamples are exactly normal: a percentile is the normal deviation that it belongs to.
+    drawn = stats.norm.ppf((np.arange(200_000) + 0.5) / 200_000)
+    data, raters = np.array(values), len(values)
+    found = percentiles(0.0, drawn, (data.sum() - data) / (raters - 1))
+    reach = math.sqrt(raters / (raters - 1)) * float(stats.t.ppf(0.975, raters - 1))
+    skew = float(stats.skew(data)) / (6 * math.sqrt(raters))  # the acceleration of a mean
+    assert found.low is not None
+    assert found.high is not None
+    low, high = (skew + (skew + side) / (1 - skew * (skew + side)) for side in (-reach, reach))
+    assert (found.low, found.high) == pytest.approx((low, high), abs=0.01)
+    assert (found.high > -found.low + 0.5) == (skew > 0.01)  # where one rater is far above, so may others be
+
+
+def test_strengths_follow_the_skew_that_leaving_out_each_rater_shows() -> None:
+    votes = simulated_votes(np.random.default_rng(2), {"a": 0.9, "b": 0.0, "c": -0.9}, raters=8)
+    found = preferences(votes, 3)
+    drawn = ELO * log_strengths(np.tensordot(resamples(8, 3), votes.wins, 1))
+    without = np.stack([log_strengths(np.delete(votes.wins, rater, 0).sum(0)[None])[0] for rater in range(8)])
+    for place, model in enumerate(votes.models):
+        expected = percentiles(found.elo[model].value, drawn[:, place], ELO * without[:, place])
+        assert (found.elo[model].low, found.elo[model].high) == pytest.approx((expected.low, expected.high))
 
 
 def test_strengths_are_those_of_the_greatest_likelihood() -> None:
@@ -222,6 +289,32 @@ def test_a_circle_is_found_and_contradicts_strengths() -> None:
     assert found.transitivity_p < 0.01
 
 
+def test_an_undecided_pair_closes_no_circle() -> None:
+    wins = np.zeros((6, 3, 3))
+    wins[:, 0, 1], wins[:, 1, 0] = 8, 2
+    wins[:, 1, 2], wins[:, 2, 1] = 8, 2
+    wins[:, 0, 2] = wins[:, 2, 0] = 5
+    votes = Votes(("a", "b", "c"), wins, np.full(6, 15.0), np.full(6, 30.0), np.zeros(6))
+    assert preferences(votes, 0, draws=50).circles == ()
+
+
+def test_the_null_of_transitivity_has_the_variance_between_raters() -> None:
+    # Between three nearly equal models, each pair's residual is a third of the circle c = s12 + s23 - s13 - 1/2, up to
+    # its sign, and a share of n games has a variance of 1/(4 n), so the statistic is 4 n c²/3.
+    raters, games = 6, 400
+    shares = 0.5 + 0.03 * np.random.default_rng(8).normal(size=(raters, 3))
+    wins = np.zeros((raters, 3, 3))
+    for pair, (one, other) in enumerate(((0, 1), (1, 2), (0, 2))):
+        wins[:, one, other] = games * shares[:, pair]
+        wins[:, other, one] = games * (1 - shares[:, pair])
+    circles = shares[:, 0] + shares[:, 1] - shares[:, 2] - 0.5
+    drawn = np.tensordot(resamples(raters, 0, 20_000), wins, 1)
+    statistic, null = _misfit(wins.sum(0), drawn, raters)
+    unit = 4 * raters * games / 3
+    assert statistic == pytest.approx(unit * circles.mean() ** 2, rel=0.02)
+    assert null.mean() == pytest.approx(unit * circles.var(ddof=1) / raters, rel=0.04)
+
+
 def test_pairs_nobody_was_asked_are_no_numbers() -> None:
     wins = np.zeros((6, 3, 3))
     wins[:, 0, 1], wins[:, 1, 0] = 3, 2
@@ -249,6 +342,12 @@ def test_resamples_draw_as_many_raters_as_there_are() -> None:
     assert (drawn.sum(1) == 7).all()
     assert drawn.mean() == pytest.approx(1.0)
     assert drawn.var() == pytest.approx(6 / 7, rel=0.05)
+
+
+def test_another_seed_gives_other_resamples_and_so_another_interval() -> None:
+    assert not np.array_equal(resamples(7, 0), resamples(7, 1))
+    values = np.array([0.1, 0.3, 0.2, 0.6, 0.4])
+    assert mean_interval(values, 0) == mean_interval(values, 0) != mean_interval(values, 1)
 
 
 def test_a_statistic_that_is_nowhere_finite_has_no_interval() -> None:
