@@ -81,9 +81,9 @@ def check(names: tuple[str, ...], seeds: int, purpose: Purpose | None, out: Path
         raise InputError(f"--seeds: {seeds} is too few for a verdict; give {LEAST_SEEDS} or more")
     from genbench.sanity.candidates import choose
 
-    chosen = choose(names)
     from genbench.sanity.purposes import PURPOSES, readings
 
+    chosen = choose(names)
     if purpose is not None and all(name in PURPOSES for metric in chosen for name in readings(metric)):
         raise InputError("--purpose has no effect on numbers of genbench's own, whose purpose is known; leave it out")
     from genbench.sanity.suite import run_checks
