@@ -80,7 +80,6 @@ def check(names: tuple[str, ...], seeds: int, purpose: Purpose | None, out: Path
     if seeds < LEAST_SEEDS:
         raise InputError(f"--seeds: {seeds} is too few for a verdict; give {LEAST_SEEDS} or more")
     from genbench.sanity.candidates import choose
-
     from genbench.sanity.purposes import PURPOSES, readings
 
     chosen = choose(names)
