@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -208,7 +209,7 @@ def find_file(name: str, family: Family, allowed: Sequence[str] | None = None) -
     Raises:
         InputError: it does not exist, or files are not allowed.
     """
-    path = Path(name).expanduser().resolve()
+    path = Path(os.path.realpath(Path(name).expanduser()))  # `resolve` raises for a link to itself
     if not path.is_file():
         raise InputError(f"{family.name} file {name} does not exist")
     if allowed is not None and "file" not in allowed:
