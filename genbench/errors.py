@@ -51,6 +51,10 @@ class InputError(GenbenchError):
     """The request cannot be met: nothing has been trained, and the command exits with code 2."""
 
 
+class ProcessError(InputError):
+    """A process that the request needs failed; the line is followed by the lines that the process itself printed."""
+
+
 class PluginError(GenbenchError):
     """A plugin broke its contract. The line names the model, its distribution and version, and the fault."""
 

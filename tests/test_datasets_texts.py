@@ -453,3 +453,16 @@ def test_a_zip_of_more_than_one_file(server: list[str], tmp_path: Path, monkeypa
     (tmp_path / "text8").mkdir()
     (tmp_path / "text8/text8.zip").write_bytes(content)
     assert fault("text8", data_root=tmp_path).startswith(f"{tmp_path}/text8/text8.zip: cannot be unpacked: ")
+
+
+def test_a_file_that_claims_more_than_memory_is_refused_by_its_first_bytes_or_by_its_size(tmp_path: Path) -> None:
+    for start, message in (
+        (b"", "binary, with a zero byte in line 1"),
+        (b"text\n" * 2**18, "of memory, and .* are free"),
+    ):
+        path = tmp_path / "a.txt"
+        with path.open("wb") as file:
+            file.write(start)
+            file.truncate(2**42)  # sparse: it takes no room, and reading it would take all memory
+        with pytest.raises(InputError, match=message):
+            load(f"text:{path}")

@@ -162,6 +162,12 @@ def test_a_file_that_will_not_do_is_one_line(name: str, content: object, message
     assert str(path) in line
 
 
+def test_a_link_to_itself_is_no_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.pth"
+    path.symlink_to(path.name)
+    assert f"no file {path}" in fault(tmp_path, given=path)
+
+
 def test_a_long_list_of_differences_is_cut_short() -> None:
     with pytest.raises(InputError, match=r"missing w0, w1, w2 and 5 more$"):
         check_shapes({}, {f"w{index}": (1,) for index in range(8)}, "weights")

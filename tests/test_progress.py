@@ -15,7 +15,7 @@ from rich.console import Console
 import genbench
 from genbench import progress
 from genbench.config import Cell, ModelSpec, Settings
-from genbench.errors import GenbenchError
+from genbench.errors import GenbenchError, ProcessError
 from genbench.execution.planning import Planned
 from genbench.plugin.visible import visible
 from genbench.progress import Lines, Silence, listener_for
@@ -243,8 +243,23 @@ def test_control_characters_in_errors_are_shown_too(
         cli.main()
     assert ended.value.code == 1
     error = capsys.readouterr().err
-    assert error == f"genbench: {visible(NASTY, keep=chr(10))} failed\n"
+    assert error == f"genbench: {visible(NASTY)} failed\n"
     assert "\x1b" not in error
+
+
+def test_the_output_of_a_failed_process_keeps_its_lines(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from genbench import cli
+
+    def fail(**_: object) -> None:
+        raise ProcessError("it failed:\n\tfirst\x1b\nsecond")
+
+    monkeypatch.setattr(cli.cli, "main", fail)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == "genbench: it failed:\n\tfirst\\x1b\nsecond\n"
 
 
 def test_an_interrupt_says_how_many_cells_are_done(

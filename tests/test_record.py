@@ -13,10 +13,14 @@ from click.testing import CliRunner
 
 from genbench import report
 from genbench.cli.compare import compare
+from genbench.errors import InputError
 from genbench.execution.benchmark import _Runner
 from genbench.machine import atomic
+from genbench.machine.regular_file import read_regular
+from genbench.records.baseline import read_baseline
 from genbench.records.files import read_record, read_records
 from genbench.records.identity import canonical, identity, slug
+from genbench.records.plans import planned_cells
 from genbench.records.record import RecordError, cell_id, record_path, write_record
 from genbench.records.schemas import SCHEMA
 
@@ -258,3 +262,27 @@ def test_records_of_every_schema_so_far_are_read_reported_and_compared(tmp_path:
         assert "train_items_per_s" in answer.output
     else:  # the record of schema 1 is a control's, which is neither compared nor judged
         assert "no number of a model could be compared" in answer.output
+
+
+def test_a_file_that_claims_more_than_any_record_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "records").mkdir()
+    (tmp_path / "plans").mkdir()
+    for path in (tmp_path / "records" / f"{'0' * 16}.json", tmp_path / "plans" / "a.json", tmp_path / "baseline.json"):
+        with path.open("wb") as file:
+            file.truncate(2**40)  # sparse: it takes no room, and reading it would take all memory
+        with pytest.raises(OSError, match="larger than 512 MB"):
+            read_regular(path)
+    with pytest.raises(RecordError, match="cannot be read"):
+        read_records(tmp_path)
+    with pytest.raises(InputError, match="cannot be read"):
+        planned_cells(tmp_path)
+    with pytest.raises(InputError, match="is not a baseline"):
+        read_baseline(tmp_path / "baseline.json")
+
+
+def test_a_schema_of_many_digits_is_shown_in_part(tmp_path: Path) -> None:
+    path = tmp_path / f"{'0' * 16}.json"
+    path.write_text(json.dumps({"schema": 10**400, "sha256": ""}))
+    with pytest.raises(RecordError, match="has schema 1000") as caught:
+        read_record(path)
+    assert len(str(caught.value)) < 300 + len(str(path))

@@ -386,6 +386,12 @@ def test_a_recipe_of_another_tool_is_passed_over(tmp_path: Path, recipe: Any) ->
     assert read_statistics(tmp_path / "b.npz").recipe == {}
 
 
+def test_a_recipe_nested_too_deeply_is_one_line(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", mu=MU, sigma=SIGMA, recipe=np.array("[" * 100_000))
+    with pytest.raises(InputError, match="damaged: its recipe is not valid JSON; write it again"):
+        read_statistics(tmp_path / "a.npz")
+
+
 def test_a_checkpoint_of_something_else_is_one_line(tmp_path: Path) -> None:
     for content, message in (([1], "does not hold statistics"), ({"mu": 3, "sigma": SIGMA}, "mu holds int, expected")):
         torch.save(content, tmp_path / "a.pt")

@@ -337,6 +337,7 @@ def test_losses_that_no_event_could_hold_are_refused_at_the_first_step() -> None
         ("return {'energy': loss.item()}", "returned float for loss 'energy'"),
         ("return {'energy': real.detach()}", r"returned a tensor of shape \(16, 64\) for loss 'energy'"),
         ("return {0: loss.detach()}", "train_step returned a loss named 0, expected text as its name"),
+        (r"return {'\ud800': loss.detach()}", r"a loss named \\ud800, which is not valid Unicode, expected text"),
         (
             "return {'energy': loss.detach() + 1j}",
             "returned torch.complex64 for loss 'energy', expected a detached real",

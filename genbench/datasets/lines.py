@@ -8,9 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from genbench.datasets.decoding import fault_of
+from genbench.datasets.room import shortage
 from genbench.errors import InputError
 
 __all__ = ["read_lines", "read_text"]
+
+_FIRST = 2**20  # bytes in which a file that is no text shows it
+_COPIES = 3  # of a text in memory: its bytes, its characters and its lines
 
 
 def read_text(path: Path) -> str:
@@ -23,7 +27,7 @@ def read_text(path: Path) -> str:
         mode = os.stat(path).st_mode
         if not stat.S_ISREG(mode):
             raise InputError(f"{path}: {'a folder' if stat.S_ISDIR(mode) else 'not a regular file'}; give a text file")
-        content = path.read_bytes()
+        content = _content(path)
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file") from error
     except (OSError, ValueError) as error:
@@ -39,6 +43,18 @@ def read_text(path: Path) -> str:
         raise InputError(
             f"{path}: line {line} is not UTF-8 (byte {content[error.start]:#04x}); convert it, for example with iconv"
         ) from error
+
+
+def _content(path: Path) -> bytes:
+    """Return a file's bytes, at most its first ones if they are no text: a sparse file can claim any size."""
+    with path.open("rb") as file:
+        first = file.read(_FIRST)
+        rest = os.fstat(file.fileno()).st_size - len(first)
+        if b"\0" in first:
+            return first
+        if rest > 0 and (fault := shortage(_COPIES * rest)) is not None:
+            raise InputError(f"{path}: its texts {fault}")
+        return first + file.read()
 
 
 def read_lines(path: Path, whole: str) -> tuple[Sequence[str], int]:

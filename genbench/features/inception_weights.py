@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
@@ -61,7 +62,7 @@ def find_weights(
             or fails; a downloaded file has the wrong hash.
     """
     cached, placed = inception_file.cached_at(cache), inception_file.placed_at(cache)
-    if given is not None and given.resolve() != cached.resolve():
+    if given is not None and os.path.realpath(given) != os.path.realpath(cached):
         return _from_user(given)
     if (found := _from_cache(cached)) is not None:
         return found

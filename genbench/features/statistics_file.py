@@ -143,7 +143,7 @@ def _recipe(path: Path, array: npt.NDArray[Any] | None) -> dict[str, Any]:
         return {}
     try:
         recipe = json.loads(str(array))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(
             f"{path}: damaged: its recipe is not valid JSON; write it again with genbench statistics"
         ) from error

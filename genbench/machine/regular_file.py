@@ -8,7 +8,9 @@ import stat
 from io import BufferedReader
 from pathlib import Path
 
-__all__ = ["open_regular", "read_regular"]
+__all__ = ["LARGEST", "is_inside", "open_regular", "read_regular"]
+
+LARGEST = 512 * 2**20  # bytes of a file that is read as a whole; a sparse one can claim more than any memory
 
 
 def open_regular(path: Path) -> BufferedReader:
@@ -24,10 +26,12 @@ def read_regular(path: Path) -> bytes:
     """Return the bytes of a regular file.
 
     Raises:
-        OSError: it is something else, or cannot be read.
+        OSError: it is something else, is larger than `LARGEST`, or cannot be read.
     """
     descriptor, size = _descriptor(path)
     try:
+        if size > LARGEST:
+            raise OSError(errno.EFBIG, f"larger than {LARGEST >> 20} MB", str(path))
         content = os.read(descriptor, size + 1)  # one byte more than there should be: usually the only call
         if len(content) != size:
             while part := os.read(descriptor, 2**20):
@@ -35,6 +39,12 @@ def read_regular(path: Path) -> bytes:
         return content
     finally:
         os.close(descriptor)
+
+
+def is_inside(path: Path | str, folder: Path | str) -> bool:
+    """Whether a path leads to a place inside a folder, once links are followed."""
+    root = os.path.realpath(folder)
+    return os.path.commonpath([os.path.realpath(path), root]) == root
 
 
 def _descriptor(path: Path) -> tuple[int, int]:

@@ -209,7 +209,7 @@ def find_file(name: str, family: Family, allowed: Sequence[str] | None = None) -
     Raises:
         InputError: it does not exist, or files are not allowed.
     """
-    path = Path(os.path.expanduser(name)).resolve()
+    path = Path(os.path.realpath(os.path.expanduser(name)))  # `resolve` raises for a link to itself
     if not path.is_file():
         raise InputError(f"{family.name} file {name} does not exist")
     if allowed is not None and "file" not in allowed:

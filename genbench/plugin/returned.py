@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from genbench.errors import quoted
+from genbench.plugin.visible import visible
 
 __all__ = ["FLOATS", "LONGEST_NAME", "MOST_LOSSES", "Unusable", "loss_name", "plain"]
 
@@ -52,11 +53,22 @@ def loss_name(name: object) -> str:
     """Return the name of a loss as a plain `str`, also that of a subclass, which may not be picklable.
 
     Raises:
-        Unusable: it is not text, or is too long.
+        Unusable: it is not text, is too long, or is not valid Unicode, which no record could hold.
     """
     if not issubclass(type(name), str):
         raise Unusable(f"a loss named {quoted(name)}")
     text = str.__str__(name)
     if len(text) > LONGEST_NAME:
         raise Unusable(f"a loss whose name has {len(text):,} characters")
+    if not is_unicode(text):
+        raise Unusable(f"a loss named {visible(text)}, which is not valid Unicode")
     return text
+
+
+def is_unicode(text: str) -> bool:
+    """Whether a text can be written: one with half a surrogate pair cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from genbench.errors import InputError
+from genbench.errors import InputError, quoted
 from genbench.machine import atomic
 from genbench.machine.regular_file import read_regular
 from genbench.records.files import checked
@@ -63,7 +63,9 @@ def read_baseline(path: Path) -> list[Record]:
         ("record", document.get("record_schema"), SCHEMA),
     ):
         if not isinstance(found, int) or found > known:
-            raise InputError(f"{path} has {what} schema {found}, this version reads up to {known}; update genbench")
+            raise InputError(
+                f"{path} has {what} schema {quoted(found)}, this version reads up to {known}; update genbench"
+            )
     if document.get("sha256") != expected:
         raise InputError(
             f"{path} was edited: its checksum does not match; recreate it with `genbench baseline DIR --out {path}`"

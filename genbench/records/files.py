@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from genbench.errors import quoted
 from genbench.machine.regular_file import read_regular
 from genbench.records.fields import fault
 from genbench.records.identity import identity
@@ -72,7 +73,7 @@ def record_of(path: Path, content: bytes) -> Record:
         raise _unreadable(path) from error
     if newer:
         raise RecordError(
-            f"record {path} has schema {data['schema']}, this version reads up to {SCHEMA}; update genbench"
+            f"record {path} has schema {quoted(data['schema'])}, this version reads up to {SCHEMA}; update genbench"
         )
     if not fits:
         raise RecordError(f"record {path} was edited: its checksum does not match; delete it to run its cell again")

@@ -10,6 +10,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from genbench.machine.atomic import Replacing, replacing
+from genbench.machine.regular_file import is_inside
 from genbench.report.drawing import GREY, caption, font_file
 from genbench.report.order import Record
 from genbench.report.sections import Section
@@ -38,7 +39,8 @@ def artifact(directory: Path, record: Record, kind: str) -> Path | None:
     if relative.startswith("/") or ".." in relative.split("/"):
         return None
     # Of many records, and most have it or most lack it: no path before it is known to be there.
-    return directory / relative if os.path.isfile(f"{directory}/{relative}") else None
+    path = f"{directory}/{relative}"
+    return directory / relative if os.path.isfile(path) and is_inside(path, directory) else None
 
 
 def sample_tiles(section: Section, directory: Path) -> list[Tile]:

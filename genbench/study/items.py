@@ -15,6 +15,7 @@ from PIL import Image
 
 from genbench.errors import InputError, nearest
 from genbench.kinds import grid, listing
+from genbench.machine.regular_file import is_inside
 from genbench.plugin.visible import message_of
 from genbench.records.files import each_record
 from genbench.records.record import Record
@@ -127,6 +128,8 @@ def _items(directory: Path, record: Record) -> list[Item]:
     names = single or [artifacts.get("samples") or ""]
     if not names[0] or not shape or not count:
         raise InputError(f"{who}: its record lists none; run the cell again")
+    if foreign := [name for name in names if not is_inside(directory / name, directory)]:
+        raise InputError(f"{who}: {foreign[0]} is a link out of {directory}; a study shows only what lies inside it")
     found = [each for name in names for each in _read(directory / name, shape, count, who)]
     return [Item(*each, record.id, place) for place, each in enumerate(found)]
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from genbench.errors import PluginError
-from genbench.plugin.returned import LONGEST_NAME, MOST_LOSSES, Unusable, loss_name, plain
+from genbench.plugin.returned import LONGEST_NAME, MOST_LOSSES, Unusable, is_unicode, loss_name, plain
 
 __all__ = ["check_losses", "window_means"]
 
@@ -29,7 +29,10 @@ def check_losses(plugin: object, losses: object) -> dict[str, Tensor]:
             f"{plugin}: train_step returned {type(losses).__name__}, expected a dict of detached 0-d tensors"
         )
     _check_count(plugin, len(losses))
-    if all(type(name) is str and len(name) <= LONGEST_NAME and _is_usual(value) for name, value in losses.items()):
+    if all(
+        type(name) is str and len(name) <= LONGEST_NAME and is_unicode(name) and _is_usual(value)
+        for name, value in losses.items()
+    ):
         return losses
     checked: dict[str, Tensor] = {}
     for given, value in losses.items():

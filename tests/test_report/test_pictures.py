@@ -327,3 +327,19 @@ def test_an_artifact_outside_the_directory_is_none(make: Make, tmp_path: Path, r
     (inside / "samples").mkdir(parents=True)
     record = make("gan", 0) | {"artifacts": {"samples": relative}}
     assert artifact(inside, record, "samples") is None
+
+
+def test_a_link_out_of_the_folder_is_no_artifact(tmp_path: Path) -> None:
+    outside, folder = tmp_path / "outside", tmp_path / "benchmark"
+    for each in (outside, folder / "samples"):
+        each.mkdir(parents=True)
+    (outside / "secret.png").write_bytes(b"secret")
+    (folder / "samples" / "own.png").write_bytes(b"own")
+    (folder / "samples" / "link.png").symlink_to(outside / "secret.png")
+    (folder / "samples" / "near.png").symlink_to("own.png")
+    (folder / "elsewhere").symlink_to(outside)
+    found = {
+        name: artifact(folder, {"artifacts": {"samples": name}}, "samples")
+        for name in ("samples/own.png", "samples/near.png", "samples/link.png", "elsewhere/secret.png")
+    }
+    assert [name for name, path in found.items() if path is not None] == ["samples/own.png", "samples/near.png"]

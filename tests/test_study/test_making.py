@@ -247,6 +247,9 @@ def test_samples_that_are_gone_or_broken_are_named(finished: Callable[..., Path]
     path.unlink()
     with pytest.raises(InputError, match=r"samples of one, seed 0 are missing: .*one-0\.png"):
         make(directory, Wish("real-or-fake", 20))
+    path.symlink_to("/etc/passwd")
+    with pytest.raises(InputError, match=r"samples of one, seed 0: samples/one-0\.png is a link out of "):
+        make(directory, Wish("real-or-fake", 20))
 
 
 def test_several_datasets_budgets_and_settings_must_be_told_apart(
