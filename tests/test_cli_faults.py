@@ -107,7 +107,7 @@ def test_data_that_is_not_on_disk(command: Command, tmp_path: Path) -> None:
     )
     for part in ("mnist", "train-images-idx3-ubyte", str(tmp_path / "data"), "--data-root"):
         assert part in line
-    assert [path.name for path in tmp_path.rglob("*") if not path.name.startswith(".")] == ["data"]
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root can write anywhere")

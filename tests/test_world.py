@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import functools
+import math
 import multiprocessing.resource_tracker
 import os
 import random
@@ -14,6 +15,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -189,6 +191,59 @@ def test_what_is_measured_is_the_same_whatever_was_left_on(change: str) -> None:
     for one, other in zip(found, expected, strict=True):
         assert one.dtype == other.dtype
         assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("holder", "name"),
+    [
+        *((torch.Tensor, "mean"), (torch.Tensor, "__matmul__"), (torch, "cat"), (torch.linalg, "eigh")),
+        *((torch.nn.functional, "conv2d"), (torch.nn.Conv2d, "forward"), (torch.nn.Linear, "__call__")),
+        *((torch.nn.Module, "eval"), (np, "mean"), (np.linalg, "svd"), (math, "sqrt")),
+    ],
+)
+def test_what_is_measured_calls_torch_s_own_functions_whatever_a_plugin_put_in_their_place(
+    holder: Any, name: str
+) -> None:
+    own, was_there = getattr(holder, name), name in vars(holder)
+
+    def mine(*_: object, **__: object) -> int:
+        return 7
+
+    measured = world.settled()
+    setattr(holder, name, mine)
+    try:
+        with measured:
+            assert getattr(holder, name) is own
+            assert (name in vars(holder)) is was_there
+        assert getattr(holder, name) is mine
+    finally:
+        if was_there:
+            setattr(holder, name, own)
+        else:
+            delattr(holder, name)
+
+
+def test_what_torch_itself_puts_in_the_place_of_a_function_stays() -> None:
+    """Its compiler replaces functions of modules, and measurements may use it."""
+    own, other = torch.nn.Module.__init__, torch.nn.Module.train
+    assert other.__module__ == "torch.nn.modules.module"
+    torch.nn.Module.__init__ = other  # type: ignore[method-assign, assignment]
+    try:
+        with world.settled():
+            assert torch.nn.Module.__init__ is other
+    finally:
+        torch.nn.Module.__init__ = own  # type: ignore[method-assign]
+
+
+def test_a_function_that_a_plugin_took_away_is_there_while_measuring() -> None:
+    own = torch.cat
+    del torch.cat
+    try:
+        with world.settled():
+            assert torch.cat is own
+        assert not hasattr(torch, "cat")
+    finally:
+        torch.cat = own
 
 
 def test_a_mode_entered_while_the_state_is_settled_works_and_one_from_outside_sees_nothing() -> None:

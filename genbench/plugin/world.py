@@ -16,7 +16,7 @@ import torch
 
 from genbench import seeding
 from genbench.machine.precision import float32_precision, set_float32_precision
-from genbench.plugin import handlers, modes
+from genbench.plugin import handlers, modes, originals
 
 __all__ = [
     "changes",
@@ -181,9 +181,9 @@ def settled() -> Iterator[None]:
     """Run a block as if no mode were active and no setting changed, whatever third-party code has left behind.
 
     Measurements in the block depend only on their recipe: float32 by default, no autocast, no inference mode, no
-    function or dispatch mode, torch's default kernels.
+    function or dispatch mode, torch's default kernels, the functions of torch and numpy that no plugin has replaced.
     """
-    with modes.suspended(), torch.inference_mode(False), torch.enable_grad():
+    with modes.suspended(), torch.inference_mode(False), torch.enable_grad(), originals.restored():
         dtype, switches = torch.get_default_dtype(), modes.kernels()
         torch.set_default_dtype(torch.float32)
         modes.set_kernels(modes.OWN_KERNELS)
