@@ -11,7 +11,7 @@ import pytest
 from genbench.api import command_for
 from genbench.config import Benchmark, Budget, Cell, ModelSpec, Settings, make_benchmark, read_benchmark
 from genbench.errors import InputError
-from genbench.execution.benchmark import _Runner
+from genbench.execution.runner import Runner
 from genbench.records.files import read_records
 from genbench.records.identity import identity
 from genbench.records.record import cell_id, write_record
@@ -112,10 +112,10 @@ def test_another_label_renames_the_record_and_keeps_its_numbers(tmp_path: Path) 
     record = write_record(tmp_path, parts)
     place: Any = SimpleNamespace(planned=SimpleNamespace(description={"label": "after"}))
     runner: Any = SimpleNamespace(directory=tmp_path)
-    renamed = _Runner._relabelled(runner, place, record)
+    renamed = Runner._relabelled(runner, place, record)
     (stored,) = read_records(tmp_path)
     assert (renamed.data, stored.label, stored.numbers) == (stored.data, "after", {"fd": 1.5})
-    assert _Runner._relabelled(runner, place, renamed) is renamed
+    assert Runner._relabelled(runner, place, renamed) is renamed
 
 
 def test_the_command_of_a_benchmark_has_no_flag_that_run_would_refuse() -> None:

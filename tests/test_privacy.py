@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from genbench.config import Cell, ModelSpec, Settings
-from genbench.execution.benchmark import _failed
 from genbench.execution.local import Outcome
 from genbench.execution.planning import _description, _identify
+from genbench.execution.runner import _failed
 from genbench.machine.privacy import without_home, without_paths
 from genbench.plugin.source_hash import Coverage
 from genbench.records.record import record_path, write_record

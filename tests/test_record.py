@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from genbench import report
 from genbench.cli.compare import compare
 from genbench.errors import InputError
-from genbench.execution.benchmark import _Runner
+from genbench.execution.runner import Runner
 from genbench.machine import atomic
 from genbench.machine.regular_file import read_regular
 from genbench.records.baseline import read_baseline
@@ -176,9 +176,9 @@ def test_a_record_of_an_older_schema_is_not_taken_for_one_of_a_current_cell(tmp_
     write_record(tmp_path, old | {"id": planned})
     assert read_record(record_path(tmp_path, planned)).id == planned
     with pytest.raises(RecordError, match="belongs to another cell"):
-        _Runner._recorded(SimpleNamespace(directory=tmp_path), planned)  # type: ignore[arg-type]
+        Runner._recorded(SimpleNamespace(directory=tmp_path), planned)  # type: ignore[arg-type]
     write_record(tmp_path, document())
-    assert _Runner._recorded(SimpleNamespace(directory=tmp_path), planned).id == planned  # type: ignore[arg-type, union-attr]
+    assert Runner._recorded(SimpleNamespace(directory=tmp_path), planned).id == planned  # type: ignore[arg-type, union-attr]
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: os.symlink(path, path)])

@@ -23,8 +23,8 @@ from genbench.cell.events import Events
 from genbench.cell.source import SourceWatch
 from genbench.config import ModelSpec, Settings
 from genbench.errors import PluginError
-from genbench.execution.benchmark import _still_holds
 from genbench.execution.planning import Planned
+from genbench.execution.runner import _still_holds
 from genbench.plugin import finding, loading
 from genbench.plugin.finding import Found
 from genbench.plugin.source_hash import Coverage, coverage, installed

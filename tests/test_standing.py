@@ -59,7 +59,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Callable[[
         monkeypatch.setattr(benchmark, "plan", plan)
         monkeypatch.setattr(
             benchmark,
-            "_Runner",
+            "Runner",
             lambda *_: type("Runner", (), {"run": staticmethod(does), "end": dict, "let_go": dict}),
         )
         try:
