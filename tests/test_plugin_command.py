@@ -162,6 +162,8 @@ def test_check_lists_what_holds(tiny: Path) -> None:
     )
     assert "skipped  reconstruct             the plugin has no reconstruct" in lines
     assert lines[-1].startswith(f"{tiny}:width=16: 19 ok, 8 skipped in ")
+    listed = [line.split()[1] for line in lines if line.startswith(("ok ", "skipped "))]
+    assert sorted(listed) == sorted(set(listed))  # each once, also what is skipped on both shapes
 
 
 def test_check_tells_each_fault_once_and_where(write_plugin) -> None:
