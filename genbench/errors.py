@@ -41,18 +41,27 @@ quoted = _Quoting().repr  # formats a user-supplied value for an error message
 
 
 class GenbenchError(Exception):
-    """An error reported without a traceback; `str(error)` is one line of at most `LONGEST_LINE` characters."""
+    """An error reported without a traceback: one line of at most `LONGEST_LINE` characters.
+
+    Further arguments are lines below it, such as the output of a process; `below` has them in one text as short.
+    """
 
     def __str__(self) -> str:
-        return shortened(super().__str__())
+        return shortened("\n".join(map(str, self.args)))
+
+    @property
+    def line(self) -> str:
+        """The line itself; a newline in it is part of a user's text, such as a file's name."""
+        return shortened(str(self.args[0]) if self.args else "")
+
+    @property
+    def below(self) -> str:
+        """The lines below it, separated by newlines; empty if there are none."""
+        return shortened("\n".join(map(str, self.args[1:])))
 
 
 class InputError(GenbenchError):
     """The request cannot be met: nothing has been trained, and the command exits with code 2."""
-
-
-class ProcessError(InputError):
-    """A process that the request needs failed; the line is followed by the lines that the process itself printed."""
 
 
 class PluginError(GenbenchError):

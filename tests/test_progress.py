@@ -15,7 +15,7 @@ from rich.console import Console
 import genbench
 from genbench import progress
 from genbench.config import Cell, ModelSpec, Settings
-from genbench.errors import GenbenchError, ProcessError
+from genbench.errors import GenbenchError, InputError
 from genbench.execution.planning import Planned
 from genbench.plugin.visible import visible
 from genbench.progress import Lines, Silence, listener_for
@@ -253,13 +253,13 @@ def test_the_output_of_a_failed_process_keeps_its_lines(
     from genbench import cli
 
     def fail(**_: object) -> None:
-        raise ProcessError("it failed:\n\tfirst\x1b\nsecond")
+        raise InputError("a\nb failed:", "\tfirst\x1b", "second")
 
     monkeypatch.setattr(cli.cli, "main", fail)
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert ended.value.code == 2
-    assert capsys.readouterr().err == "genbench: it failed:\n\tfirst\\x1b\nsecond\n"
+    assert capsys.readouterr().err == "genbench: a\\nb failed:\n\tfirst\\x1b\nsecond\n"
 
 
 def test_an_interrupt_says_how_many_cells_are_done(

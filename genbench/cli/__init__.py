@@ -27,7 +27,7 @@ from genbench.cli.run import run
 from genbench.cli.statistics import statistics
 from genbench.cli.study import study
 from genbench.cli.terminal import say
-from genbench.errors import GenbenchError, InputError, ProcessError, shortened
+from genbench.errors import GenbenchError, InputError, shortened
 
 __all__ = ["main"]
 
@@ -91,8 +91,9 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except GenbenchError as error:
-        # Of all errors, only the output of a failed process has several lines: a newline in a file's name starts none.
-        say(f"genbench: {error}", err=True, keep="\n\t" if isinstance(error, ProcessError) else "")
+        say(f"genbench: {error.line}", err=True)
+        if error.below:
+            say(error.below, err=True, keep="\n\t")
         sys.exit(2 if isinstance(error, InputError) else 1)
     except OSError as error:
         _end_for(error, safe="" if given.get("command") in KEEPS_NOTHING else "finished work is safe: ")

@@ -21,7 +21,10 @@ def naming_flags(given: Collection[str]) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        error.args = (_NAME.sub(lambda found: _flag(found[0]) if found[0] in given else found[0], str(error)),)
+        error.args = tuple(
+            _NAME.sub(lambda found: _flag(found[0]) if found[0] in given else found[0], str(line))
+            for line in error.args
+        )
         raise
 
 

@@ -151,7 +151,7 @@ def _check(
         raise InputError(outcome.reason)
     if not outcome.ok and task == "check_data":
         tail = (outcome.traceback or outcome.log_tail).strip()
-        raise GenbenchError(f"{what}: {outcome.reason}" + (f"\n{tail}" if tail else ""))
+        raise GenbenchError(f"{what}: {outcome.reason}", *tail.splitlines())
     return outcome.value
 
 

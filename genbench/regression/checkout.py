@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from genbench.errors import InputError, ProcessError
+from genbench.errors import InputError
 
 __all__ = ["Distribution", "checked_out", "commit_of", "distributions", "models_of", "repository"]
 
@@ -52,7 +52,7 @@ def checked_out(root: Path, revision: str | None, folder: Path) -> Iterator[Path
         return
     answer = _git(root, "worktree", "add", "--quiet", "--detach", str(folder), commit_of(root, revision))
     if answer.returncode:
-        raise ProcessError(f"revision {revision!r} cannot be checked out: {answer.stderr.strip()}")
+        raise InputError(f"revision {revision!r} cannot be checked out; git says:", answer.stderr.strip())
     try:
         yield folder
     finally:

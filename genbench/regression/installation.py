@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from genbench.errors import ProcessError
+from genbench.errors import InputError
 from genbench.regression.checkout import Distribution
 from genbench.regression.process import tail
 
@@ -34,4 +34,4 @@ def install(found: Sequence[Distribution], target: Path, name: str) -> None:
         [*command, "--target", str(target), *folders], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     if answer.returncode:
-        raise ProcessError(f"{name} does not install; the end of pip's log:\n{tail(answer.stdout)}")
+        raise InputError(f"{name} does not install; the end of pip's log:", tail(answer.stdout))

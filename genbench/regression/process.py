@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from genbench.errors import ProcessError
+from genbench.errors import InputError
 
 __all__ = ["Process", "tail"]
 
@@ -65,10 +65,10 @@ class Process:
         line = self._process.stdout.readline() if ready else ""
         if not line:
             state = "ended" if ready else f"gave no answer for {ANSWER_TIMEOUT_S:.0f} s"
-            raise ProcessError(f"{self.name}: the process that measures it {state}\n{self._tail()}".rstrip())
+            raise InputError(f"{self.name}: the process that measures it {state}", *self._tail().splitlines())
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
-            raise ProcessError(f"{self.name}: {answer['error']}\n{self._tail()}".rstrip())
+            raise InputError(f"{self.name}: {answer['error']}", *self._tail().splitlines())
         return answer
 
     def close(self) -> None:

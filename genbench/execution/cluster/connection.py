@@ -99,7 +99,9 @@ def refuse(lines: Sequence[str]) -> None:
     """Raise `InputError` if there are any differences, with one line for each."""
     if lines:
         more = [f"and {len(lines) - MOST_LINES} more"] if len(lines) > MOST_LINES else []
-        raise InputError("\n\t".join(["workers of the cluster are unsuitable:", *lines[:MOST_LINES], *more]))
+        raise InputError(
+            "workers of the cluster are unsuitable:", *(f"\t{each}" for each in [*lines[:MOST_LINES], *more])
+        )
 
 
 def differences(first: Any, other: Any, name: str = "") -> str:
