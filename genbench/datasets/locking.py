@@ -11,6 +11,7 @@ from pathlib import Path
 
 from genbench.errors import InputError
 from genbench.machine.atomic import make_private_folder
+from genbench.machine.folders import missing, remove_empty
 from genbench.machine.lock_file import is_current
 
 __all__ = ["locked"]
@@ -28,7 +29,7 @@ def locked(path: Path, private: bool = True) -> Iterator[None]:
         InputError: the lock is a symbolic link, which may have been planted to damage its target.
     """
     lock = path.with_name(f".{path.name}.lock")
-    made = [folder for folder in (path.parent, *path.parent.parents) if not folder.exists()]
+    made = missing(path.parent)
     with contextlib.ExitStack() as held:
         try:
             descriptor = _acquired(lock, private)
@@ -36,7 +37,7 @@ def locked(path: Path, private: bool = True) -> Iterator[None]:
             if error.errno == errno.ELOOP:
                 raise InputError(f"{lock}: a symbolic link where a lock belongs; remove it") from error
         else:
-            held.callback(_remove_empty, made)
+            held.callback(remove_empty, made)
             held.callback(os.close, descriptor)
             held.callback(_remove, lock, descriptor)  # first of these: while the lock is held
         yield
@@ -68,9 +69,3 @@ def _remove(lock: Path, descriptor: int) -> None:
     if os.fstat(descriptor).st_size == 0:  # else it was there before, of another program
         with contextlib.suppress(OSError):
             lock.unlink()
-
-
-def _remove_empty(folders: list[Path]) -> None:
-    with contextlib.suppress(OSError):  # not empty
-        for folder in folders:
-            folder.rmdir()

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from genbench.errors import InputError
+from genbench.machine.folders import missing, remove_empty
 from genbench.records.record import checkpoint_path
 
 __all__ = ["check_writable", "remove_empty_folders", "set_aside"]
@@ -17,7 +18,7 @@ __all__ = ["check_writable", "remove_empty_folders", "set_aside"]
 def check_writable(directory: Path) -> list[Path]:
     """Create the folder; return the folders that had to be created, innermost first."""
     records = directory / "records"
-    made = [folder for folder in (records, *records.parents) if not folder.exists()]
+    made = missing(records)
     try:
         records.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -36,9 +37,7 @@ def remove_empty_folders(directory: Path, made: Sequence[Path]) -> None:
             (directory / "locks").rmdir()
             # Only after the locks: a process that writes a checkpoint holds a lock.
             checkpoint_path(directory, "").parent.rmdir()
-    with contextlib.suppress(OSError):  # not empty
-        for folder in made:
-            folder.rmdir()
+    remove_empty(made)
 
 
 def set_aside(path: Path, directory: Path) -> None:

@@ -13,6 +13,8 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from genbench.machine.folders import missing
+
 __all__ = [
     "Replacing",
     "TEMPORARY_PREFIX",
@@ -63,7 +65,7 @@ def replacing(path: Path, private: bool = False) -> Iterator[Path]:
 
 def make_private_folder(path: Path) -> None:
     """Create a folder and its missing parents for the user only; an existing folder is left unchanged."""
-    for folder in reversed([each for each in (path, *path.parents) if not each.exists()]):
+    for folder in reversed(missing(path)):
         folder.mkdir(mode=0o700, exist_ok=True)
     path.mkdir(exist_ok=True)  # raises if the path exists but is not a folder
 

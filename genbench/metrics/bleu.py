@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from genbench.metrics.constants import BLEU_EPSILON, BLEU_ORDERS, BLEU_TEXTS
-from genbench.metrics.features import chosen, taken
+from genbench.metrics.features import limited
 from genbench.metrics.texts import character_counts, grams
 
 if TYPE_CHECKING:
@@ -148,4 +148,4 @@ def measure(evidence: Evidence) -> dict[str, float]:
 
 
 def _some(texts: Tensor, seed: int) -> Tensor:
-    return taken(texts, chosen(len(texts), BLEU_TEXTS, seed))
+    return limited(texts, BLEU_TEXTS, seed)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from genbench.metrics.constants import CLIP_LEAST, CLIP_VALUES, FRAME_S, SILENCE_DB
-from genbench.metrics.features import affordable, chosen, taken
+from genbench.metrics.features import affordable, limited
 
 __all__ = [
     "amplitudes",
@@ -58,8 +58,7 @@ def check_pairs(originals: Tensor | None, reconstructions: Tensor | None) -> tup
 
 def some(clips: Tensor, seed: int = 0) -> Tensor:
     """Return the clips to measure: all of them, or a random subset where there are many long ones (`CLIP_VALUES`)."""
-    wanted = affordable(clips, CLIP_VALUES, CLIP_LEAST)
-    return clips if len(clips) <= wanted else taken(clips, chosen(len(clips), wanted, seed))
+    return limited(clips, affordable(clips, CLIP_VALUES, CLIP_LEAST), seed)
 
 
 def by_clip(find: Callable[..., Tensor], *sides: Tensor) -> Tensor:

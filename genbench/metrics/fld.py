@@ -10,7 +10,7 @@ from torch import Tensor
 
 from genbench.metrics.blocks import Block
 from genbench.metrics.constants import FLD_FACTOR, FLD_ITEMS, FLD_ORIGIN, FLD_RATE, FLD_STEPS
-from genbench.metrics.features import chosen, taken
+from genbench.metrics.features import limited
 from genbench.metrics.neighbours import sweep
 
 if TYPE_CHECKING:
@@ -48,8 +48,8 @@ def feature_likelihood_divergence(
     Returns:
         About 0 for samples as good as half of the training items, below 0 for better ones, and above 100 for copies.
     """
-    centres, fitted_to, scored = (_standard(side, held_out) for side in (_some(samples, most, seed), train, held_out))
-    cost = _cost(centres, _some(fitted_to, most, seed), scored)
+    centres, fitted_to, scored = (_standard(side, held_out) for side in (limited(samples, most, seed), train, held_out))
+    cost = _cost(centres, limited(fitted_to, most, seed), scored)
     return FLD_FACTOR * (cost - half_cost(train, held_out, len(samples), most=most, seed=seed))
 
 
@@ -145,10 +145,6 @@ def _standard(features: Tensor, held_out: Tensor) -> Tensor:
     """Return features standardised to the held-out ones; a feature that is constant there keeps its unit."""
     spread = held_out.std(dim=0)
     return (features - held_out.mean(dim=0)) / torch.where(spread > 0, spread, 1)
-
-
-def _some(features: Tensor, most: int, seed: int) -> Tensor:
-    return features if len(features) <= most else taken(features, chosen(len(features), most, seed))
 
 
 class _Squared:

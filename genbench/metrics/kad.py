@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from genbench.metrics.constants import KAD_FACTOR, KAD_ITEMS
-from genbench.metrics.features import chosen, taken
+from genbench.metrics.features import limited
 from genbench.metrics.not_measurable import NotMeasurable
 from genbench.metrics.rbf import KernelRows, kernel_rows
 
@@ -49,7 +49,7 @@ def median_distance(features: Tensor, *, items: int = KAD_ITEMS, seed: int = 0) 
     >>> median_distance(torch.tensor([[0.0], [1.0], [5.0]]))
     4.0
     """
-    among = taken(features, chosen(len(features), items, seed)).double()
+    among = limited(features, items, seed).double()
     return float(torch.pdist(among).median())
 
 

@@ -15,7 +15,7 @@ from genbench.metrics.constants import (
     MAUVE_SEEDS,
     MAUVE_TEXTS,
 )
-from genbench.metrics.features import chosen
+from genbench.metrics.features import limited
 
 if TYPE_CHECKING:
     from genbench.metrics.evidence import Evidence
@@ -137,7 +137,7 @@ def mauve(
 def measure(evidence: Evidence) -> dict[str, float]:
     """`mauve_star` and `frontier_integral` at equal counts, means over k-means starts, and their deviations."""
     count = min(len(evidence.samples), len(evidence.reference), MAUVE_TEXTS)
-    sides = [side[chosen(len(side), count, evidence.seed)] for side in (evidence.samples, evidence.reference)]
+    sides = [limited(side, count, evidence.seed) for side in (evidence.samples, evidence.reference)]
     areas, integrals = mauve(*sides, buckets=max(2, round(MAUVE_BUCKET_SHARE * count)), seed=evidence.seed)
     return {
         "mauve_star": float(areas.mean()),

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from genbench.metrics.constants import LEVEL_VALUES, SPECTRUM_LEAST, SPECTRUM_VALUES
-from genbench.metrics.features import affordable, check_images, chosen, taken
+from genbench.metrics.features import affordable, check_images, chosen, limited, taken
 
 __all__ = [
     "ChannelStatistics",
@@ -128,8 +128,7 @@ def most_levels(images: Tensor) -> int:
 
 def of_spectrum(images: Tensor, seed: int = 0) -> Tensor:
     """Return the images whose spectrum is taken: all, or a random subset of many large ones (`SPECTRUM_VALUES`)."""
-    wanted = affordable(images, SPECTRUM_VALUES, SPECTRUM_LEAST)
-    return images if len(images) <= wanted else taken(images, chosen(len(images), wanted, seed))
+    return limited(images, affordable(images, SPECTRUM_VALUES, SPECTRUM_LEAST), seed)
 
 
 def spectrum_wasserstein(samples: Tensor, reference: Tensor, radii: Tensor) -> float:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from genbench.metrics.constants import VENDI_Q
-from genbench.metrics.features import chosen, taken, unit_length
+from genbench.metrics.features import limited, unit_length
 from genbench.metrics.gaussian import rank_tolerance
 from genbench.metrics.not_measurable import NotMeasurable
 
@@ -81,8 +81,8 @@ def of_reference(evidence: Evidence) -> float:
     count = min(len(evidence.samples), len(evidence.reference))
 
     def find() -> Tensor:
-        rows = chosen(len(evidence.reference), count, evidence.seed)
-        return torch.tensor(vendi_score(taken(evidence.reference, rows)), dtype=torch.float64)
+        some = limited(evidence.reference, count, evidence.seed)
+        return torch.tensor(vendi_score(some), dtype=torch.float64)
 
     return float(evidence.statistics.kept(f"vendi/{count}", find))
 
@@ -92,8 +92,7 @@ def measure(evidence: Evidence) -> dict[str, float]:
     score, count = evidence.once(of_samples).score, len(evidence.reference)
     equal = score
     if len(evidence.samples) > count:
-        rows = chosen(len(evidence.samples), count, evidence.seed)
-        equal = vendi_score(taken(evidence.samples, rows))
+        equal = vendi_score(limited(evidence.samples, count, evidence.seed))
     return {"vendi": score, "vendi_ratio": equal / evidence.once(of_reference)}
 
 
